@@ -1,0 +1,80 @@
+# Commands for a machine that has Python (3.11 or later) and make, and nothing else.
+#
+#   make demo    the main job: the retry_storm scenario and its summary
+#   make test    all tests
+#   make check   style, types and contract (of imports); each is a target of its own
+#   make fix     let ruff mend what it can
+#   make bench   the benchmark, as ratios from one run
+#   make clean   remove everything that the above made
+#
+# Variables: PYTHON=python3.12, WORKERS=2 (processes of the test run), ARGS="-k retry" (for pytest).
+
+PYTHON ?= python3
+WORKERS ?= auto
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+SOURCES := tqsim pytest_plugin scenarios tests setup.py
+PROJECT := pyproject.toml setup.py
+
+.PHONY: demo test check style types contract fix bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/stamp-run
+	$(BIN)/tqsim run retry_storm
+
+test: $(VENV)/stamp-test
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+# Three targets, so that `make -k check` shows what each of them finds.
+check: style types contract
+
+style: $(VENV)/stamp-dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/stamp-dev build/types/tqsim_scenarios
+	$(BIN)/mypy
+
+contract: $(VENV)/stamp-dev
+	$(BIN)/lint-imports --no-logo
+
+fix: $(VENV)/stamp-dev
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/stamp-test
+	$(BIN)/python -m tests.benchmarks.run
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov coverage.xml
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp stands for a finished step, so that an interrupted one is done again.  The larger
+# installations contain the smaller ones.
+
+$(VENV)/stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "tqsim needs Python 3.11 or later, and $(PYTHON) is %d.%d: say make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/stamp-run: $(VENV)/stamp-venv $(PROJECT)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/stamp-test: $(VENV)/stamp-venv $(PROJECT)
+	$(PIP) --editable ".[test]"
+	@touch $(VENV)/stamp-run $@
+
+$(VENV)/stamp-dev: $(VENV)/stamp-venv $(PROJECT)
+	$(PIP) --editable ".[dev]"
+	@touch $(VENV)/stamp-run $(VENV)/stamp-test $@
+
+# mypy finds the gallery by its import name.
+build/types/tqsim_scenarios:
+	@mkdir -p build/types
+	ln -sfn ../../scenarios $@

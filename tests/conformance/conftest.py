@@ -1,0 +1,42 @@
+"""The two arms of the conformance tests: tqsim's machine always, a real RabbitMQ when one answers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conformance.rabbitmq_arms import Arm
+from tests.conformance.rabbitmq_machine_arm import MachineArm
+from tests.conformance.rabbitmq_server_arm import ServerArm, Site
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_site() -> Iterator[Site]:
+    """A vhost on the real server; skips, with the reason, where no server answers."""
+    missing = Site.missing()
+    if missing is not None:
+        pytest.skip(missing)
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_test_numbers() -> Iterator[int]:
+    """A source of numbers that make the names of each test its own."""
+    return itertools.count(1)
+
+
+@pytest.fixture(params=["machine", pytest.param("server", marks=pytest.mark.conformance)])
+def arm(request: pytest.FixtureRequest) -> Iterator[Arm]:
+    """One arm after the other."""
+    opened: Arm
+    if request.param == "machine":
+        opened = MachineArm()
+    else:
+        site = request.getfixturevalue("rabbitmq_site")
+        opened = ServerArm(site, next(request.getfixturevalue("rabbitmq_test_numbers")))
+    yield opened
+    opened.close()

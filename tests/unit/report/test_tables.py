@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console, RenderableType
+
+from tests.unit.history.story import Story
+from tqsim.checks import nothing_lost, run_checks
+from tqsim.errors import CheckFailed
+from tqsim.history import History
+from tqsim.report import failure_block, summary, summary_tables
+
+
+def printed(*parts: RenderableType) -> list[str]:
+    """Return the lines on a terminal of 80 columns, without spaces at their ends and empty lines."""
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    for part in parts:
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    lines = (line.rstrip() for line in console.file.getvalue().splitlines())
+    return [line for line in lines if line]
+
+
+def story() -> Story:
+    told = Story().worker("w1", concurrency=2)
+    for number in range(1200):
+        told.publish(f"a{number}")
+    told.publish("b", task="shop.mail.send_a_letter_with_a_name_that_is_too_long_for_its_column")
+    told.run("a0", 1.25, 3)
+    told.run("a1", 1, 2.5, "failed")
+    told.run("b", 3, 5)
+    return told
+
+
+def test_tables_fit_80_columns_with_numbers_on_the_right() -> None:
+    assert printed(*summary_tables(summary(story().history()))) == [
+        "Tasks",
+        " task                     sent  runs  succeeded  failed  retried  lost  waiting",
+        " ──────────────────────────────────────────────────────────────────────────────",
+        " shop.charge             1,200     2          1       1        0     0    1,198",
+        " shop.mail.send_a_lette      1     1          1       0        0     0        0",
+        " r_with_a_name_that_is_",
+        " too_long_for_its_colum",
+        " n",
+        "Times (nearest rank)",
+        " task                              of          count   p50    p95    p99    max",
+        " ──────────────────────────────────────────────────────────────────────────────",
+        " shop.charge                       wait            2    1s  1.25s  1.25s  1.25s",
+        "                                   run             2  1.5s  1.75s  1.75s  1.75s",
+        "                                   end to end      2  2.5s     3s     3s     3s",
+        " shop.mail.send_a_letter_with_a_…  wait            1    3s     3s     3s     3s",
+        "                                   run             1    2s     2s     2s     2s",
+        "                                   end to end      1    5s     5s     5s     5s",
+        "Workers",
+        " worker  slots  runs   busy  utilisation",
+        " ───────────────────────────────────────",
+        " w1          2     3  5.25s        52.5%",
+        "Queues",
+        " queue   messages  peak depth  mean depth",
+        " ────────────────────────────────────────",
+        " celery     1,201       1,201    1,199.05",
+    ]
+
+
+def test_discarded_tasks_get_a_column_when_there_are_some() -> None:
+    told = Story().publish("a")
+    told.run("a", 1, 2, "revoked")
+
+    lines = printed(*summary_tables(summary(told.history())))
+
+    assert lines[1].split() == [
+        "task",
+        "sent",
+        "runs",
+        "succeeded",
+        "failed",
+        "retried",
+        "lost",
+        "waiting",
+        "discarded",
+    ]
+    assert lines[3].split() == ["shop.charge", "1", "1", "0", "0", "0", "0", "0", "1"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_names_are_not_read_as_markup() -> None:
+    told = Story().publish("a", task="[red]shop", queue="[bold]mail")
+
+    lines = printed(*summary_tables(summary(told.history())))
+
+    assert any(line.startswith(" [red]shop") for line in lines)
+    assert any(line.startswith(" [bold]mail") for line in lines)
+
+
+def test_empty_tables_are_left_out() -> None:
+    assert summary_tables(summary(History())) == []
+
+
+def test_a_failed_check_is_framed_word_for_word() -> None:
+    history = Story().publish("a").history()
+    try:
+        run_checks(history, [nothing_lost()])
+    except CheckFailed as error:
+        lines = printed(failure_block(error))
+
+    assert lines == [
+        "╭─ Check failed ───────────────────────────────────────────────────────────────╮",
+        "│ nothing_lost() failed: 1 violation.                                          │",
+        "│   shop.charge a: it still waits in queue 'celery'.                           │",
+        "│              0us  task.published      client    queue=celery                 │",
+        "│              0us  message.queued      broker    queue=celery                 │",
+        "│ Reproduce: pytest --tqsim-seed=7                                             │",
+        "╰──────────────────────────────────────────────────────────────────────────────╯",
+    ]

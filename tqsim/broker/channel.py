@@ -1,0 +1,353 @@
+"""An AMQP channel as kombu uses it, over the simulated server.
+
+The main name is :class:`SimulatedChannel`: the methods, defaults and exceptions of py-amqp's
+``Channel`` (amqp/channel.py) and kombu's ``pyamqp.Channel``, without frames.  What the server
+does with a request is in :mod:`tqsim.broker.rabbitmq`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from amqp.exceptions import ConsumerCancelled, RecoverableConnectionError
+from amqp.protocol import queue_declare_ok_t
+from kombu.transport import base
+from kombu.transport.pyamqp import Message
+
+from tqsim.broker.rabbitmq.events import Deliver, Got, Return
+from tqsim.broker.rabbitmq.refusals import Refusal
+from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
+from tqsim.broker.tables import copy_table, decode_body
+
+if TYPE_CHECKING:
+    from tqsim.broker.connection import SimulatedConnection
+
+__all__ = ["Outgoing", "SimulatedChannel"]
+
+_BASIC_CANCEL: Final = (60, 30)
+
+
+class Outgoing:
+    """A message that is ready to be published: ``body`` and AMQP ``properties``."""
+
+    __slots__ = ("body", "properties")
+
+    def __init__(self, body: Any, properties: dict[str, Any]) -> None:
+        self.body = body
+        self.properties = properties
+
+
+class _Incoming:
+    """What ``kombu.transport.pyamqp.Message`` asks of a received message."""
+
+    __slots__ = ("body", "delivery_info", "delivery_number", "delivery_tag", "properties")
+
+    def __init__(
+        self, body: Any, properties: dict[str, Any], delivery_info: dict[str, Any], delivery_number: int
+    ) -> None:
+        self.body = body
+        self.properties = properties
+        self.delivery_tag = delivery_info["delivery_tag"]
+        self.delivery_info = delivery_info
+        self.delivery_number = delivery_number
+
+
+def _request(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a refusal of the server into py-amqp's exception, after what the client must forget."""
+
+    @functools.wraps(method)
+    def wrapper(self: SimulatedChannel, *args: Any, **kwargs: Any) -> Any:
+        if self.connection is None or not self.connection.connected:
+            raise RecoverableConnectionError(f"{method.__name__}: connection closed")
+        self.connection.note_use()
+        try:
+            return method(self, *args, **kwargs)
+        except Refusal as refusal:
+            raise self.connection.refused(self, refusal) from None
+
+    return wrapper
+
+
+class SimulatedChannel(base.StdChannel):  # type: ignore[misc]
+    """One channel of a :class:`~tqsim.broker.connection.SimulatedConnection`."""
+
+    Message = Message
+
+    def __init__(self, connection: SimulatedConnection, server_channel: ServerChannel) -> None:
+        self.connection: SimulatedConnection | None = connection
+        self.server_channel = server_channel
+        self.channel_id = server_channel.number
+        self.is_open = True
+        self.is_closing = False
+        self.no_ack_consumers: set[str] = set()
+        self.callbacks: dict[str, Callable[[Any], None]] = {}
+        self.cancel_callbacks: dict[str, Callable[[str], None] | None] = {}
+        self.events: dict[str, set[Callable[..., None]]] = {}
+
+    # -- messages -----------------------------------------------------------------------------
+
+    def prepare_message(
+        self,
+        body: Any,
+        priority: int | None = None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        headers: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> Outgoing:
+        """Return a message for :meth:`basic_publish` (kombu/transport/pyamqp.py)."""
+        values: dict[str, Any] = {"application_headers": headers or {}}
+        if priority is not None:
+            values["priority"] = priority
+        if content_type is not None:
+            values["content_type"] = content_type
+        if content_encoding is not None:
+            values["content_encoding"] = content_encoding
+        for name, value in (properties or {}).items():
+            if value is not None:
+                values[name] = value
+        return Outgoing(body, values)
+
+    def prepare_queue_arguments(self, arguments: Any, **kwargs: Any) -> Any:
+        """Translate kombu's queue options into ``x-`` arguments."""
+        return base.to_rabbitmq_queue_arguments(arguments, **kwargs)
+
+    def message_to_python(self, raw_message: _Incoming) -> Any:
+        """Return the kombu message of a received one; ``delivery_number`` tells deliveries apart."""
+        message = self.Message(raw_message, channel=self)
+        message.delivery_number = raw_message.delivery_number
+        return message
+
+    @_request
+    def basic_publish(
+        self,
+        msg: Outgoing,
+        exchange: str = "",
+        routing_key: str = "",
+        mandatory: bool = False,
+        immediate: bool = False,
+        timeout: float | None = None,
+        confirm_timeout: float | None = None,
+    ) -> None:
+        """Publish; an unroutable message is dropped unless ``mandatory``.
+
+        As py-amqp does when the server has announced ``connection.blocked``, anything that the
+        server has sent meanwhile is read first: a close, for example, is raised here.
+        """
+        connection = self.connection
+        assert connection is not None
+        connection.read_before_publish()
+        properties = dict(msg.properties)
+        properties["application_headers"] = copy_table(properties["application_headers"])
+        body = msg.body
+        if isinstance(body, str):
+            properties.setdefault("content_encoding", "utf-8")
+        self.server_channel.basic_publish(
+            exchange, routing_key, body, properties, mandatory=mandatory, immediate=immediate
+        )
+
+    # -- consuming ----------------------------------------------------------------------------
+
+    @_request
+    def basic_consume(
+        self,
+        queue: str = "",
+        consumer_tag: str = "",
+        no_local: bool = False,
+        no_ack: bool = False,
+        exclusive: bool = False,
+        nowait: bool = False,
+        callback: Callable[[Any], None] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        on_cancel: Callable[[str], None] | None = None,
+    ) -> str:
+        """Start a consumer and return its tag."""
+        if callback is not None and consumer_tag:
+            # Deliveries may come with the answer, so the callback must stand before.
+            self.callbacks[consumer_tag] = callback
+        tag: str = self.server_channel.basic_consume(
+            queue, consumer_tag, no_ack=no_ack, exclusive=exclusive, arguments=dict(arguments or {})
+        )
+        if callback is not None:
+            self.callbacks[tag] = callback
+        if on_cancel is not None:
+            self.cancel_callbacks[tag] = on_cancel
+        if no_ack:
+            self.no_ack_consumers.add(tag)
+        return tag
+
+    @_request
+    def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> None:
+        """End a consumer; what it has not acknowledged stays unacknowledged."""
+        self.server_channel.basic_cancel(consumer_tag)
+        self._forget_consumer(consumer_tag)
+
+    @_request
+    def basic_get(self, queue: str = "", no_ack: bool = False) -> _Incoming | None:
+        """Fetch one message, or ``None`` when nothing is ready."""
+        got = self.server_channel.basic_get(queue, no_ack=no_ack)
+        return None if got is None else self._incoming(got, {"message_count": got.message_count})
+
+    @_request
+    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
+        """Acknowledge one message, or all up to and including it."""
+        self.server_channel.basic_ack(delivery_tag, multiple=multiple)
+
+    @_request
+    def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
+        """Reject a message; with ``requeue`` it returns to its place in the queue."""
+        self.server_channel.basic_reject(delivery_tag, requeue=requeue)
+
+    @_request
+    def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> None:
+        """Limit unacknowledged messages; for RabbitMQ's meaning of the flag see the server."""
+        self.server_channel.basic_qos(prefetch_count, a_global)
+
+    @_request
+    def basic_recover(self, requeue: bool = False) -> None:
+        """Have every unacknowledged message of the channel delivered again."""
+        self.server_channel.basic_recover(requeue)
+
+    # -- declaring ----------------------------------------------------------------------------
+
+    @_request
+    def exchange_declare(
+        self,
+        exchange: str,
+        type: str,  # noqa: A002 - py-amqp's name
+        passive: bool = False,
+        durable: bool = False,
+        auto_delete: bool = True,
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        internal: bool = False,
+    ) -> None:
+        """Declare an exchange."""
+        self.server_channel.exchange_declare(
+            exchange, type, passive=passive, durable=durable, auto_delete=auto_delete,
+            internal=internal, arguments=dict(arguments or {}),
+        )  # fmt: skip
+
+    @_request
+    def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False) -> None:
+        """Delete an exchange."""
+        self.server_channel.exchange_delete(exchange, if_unused=if_unused)
+
+    @_request
+    def queue_declare(
+        self,
+        queue: str = "",
+        passive: bool = False,
+        durable: bool = False,
+        exclusive: bool = False,
+        auto_delete: bool = True,
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> queue_declare_ok_t:
+        """Declare a queue; return its name, and how many messages and consumers it has."""
+        answer = self.server_channel.queue_declare(
+            queue, passive=passive, durable=durable, exclusive=exclusive, auto_delete=auto_delete,
+            arguments=dict(arguments or {}),
+        )  # fmt: skip
+        return queue_declare_ok_t(answer.queue, answer.message_count, answer.consumer_count)
+
+    @_request
+    def queue_bind(
+        self,
+        queue: str,
+        exchange: str = "",
+        routing_key: str = "",
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Bind a queue to an exchange."""
+        self.server_channel.queue_bind(queue, exchange, routing_key, arguments=dict(arguments or {}))
+
+    @_request
+    def queue_unbind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str = "",
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Undo a binding."""
+        self.server_channel.queue_unbind(queue, exchange, routing_key, arguments=dict(arguments or {}))
+
+    @_request
+    def queue_delete(
+        self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False
+    ) -> int:
+        """Delete a queue and return how many messages went with it."""
+        count: int = self.server_channel.queue_delete(queue, if_unused=if_unused, if_empty=if_empty)
+        return count
+
+    @_request
+    def queue_purge(self, queue: str = "", nowait: bool = False) -> int:
+        """Drop the ready messages of a queue and return how many there were."""
+        count: int = self.server_channel.queue_purge(queue)
+        return count
+
+    # -- events -------------------------------------------------------------------------------
+
+    def on_deliver(self, event: Deliver) -> None:
+        """Hand a delivery to the consumer's callback."""
+        callback = self.callbacks.get(event.consumer_tag)
+        if callback is not None:
+            callback(self._incoming(event, {"consumer_tag": event.consumer_tag}))
+
+    def on_cancelled(self, consumer_tag: str) -> None:
+        """The server ended a consumer: tell it, or raise ``ConsumerCancelled`` as py-amqp does."""
+        callback = self._forget_consumer(consumer_tag)
+        if callback is None:
+            raise ConsumerCancelled(consumer_tag, _BASIC_CANCEL)
+        callback(consumer_tag)
+
+    def on_return(self, event: Return) -> None:
+        """Hand a returned message to the callbacks registered under ``basic_return``."""
+        for callback in list(self.events.get("basic_return", ())):
+            callback(event.code, event.text, event.exchange, event.routing_key, event.message)
+
+    def _incoming(self, event: Deliver | Got, more: dict[str, Any]) -> _Incoming:
+        message = event.message
+        properties = dict(message.properties)
+        headers: Any = properties["application_headers"]
+        properties["application_headers"] = copy_table(headers)
+        delivery_info = {
+            **more,
+            "delivery_tag": event.delivery_tag,
+            "redelivered": event.redelivered,
+            "exchange": message.exchange,
+            "routing_key": message.routing_key,
+        }
+        body = decode_body(message.body, properties.get("content_encoding"))
+        return _Incoming(body, properties, delivery_info, event.delivery_number)
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def close(self, *args: Any, **kwargs: Any) -> None:
+        """Close the channel; unacknowledged messages return to their queues."""
+        connection, self.connection = self.connection, None
+        if connection is not None and self.is_open:
+            self.is_open = False
+            connection.channels.pop(self.channel_id, None)
+            if connection.connected:
+                self.server_channel.close()
+        self.collect()
+
+    def collect(self) -> None:
+        """Forget consumers and the connection, without talking to the server."""
+        self.is_open = False
+        self.connection = None
+        self.callbacks.clear()
+        self.cancel_callbacks.clear()
+        self.no_ack_consumers.clear()
+        self.events.clear()
+
+    def _forget_consumer(self, consumer_tag: str) -> Callable[[str], None] | None:
+        self.no_ack_consumers.discard(consumer_tag)
+        self.callbacks.pop(consumer_tag, None)
+        return self.cancel_callbacks.pop(consumer_tag, None)

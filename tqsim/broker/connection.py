@@ -1,0 +1,214 @@
+"""An AMQP connection as kombu uses it, over the simulated server.
+
+The main name is :class:`SimulatedConnection`: what py-amqp's ``Connection`` (amqp/connection.py)
+offers kombu's ``pyamqp`` transport.  It belongs to the simulated process that opened it, and when
+that process dies the server sees the socket break.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+from amqp.exceptions import RecoverableConnectionError, error_for_code
+from amqp.exceptions import ChannelError as AmqpChannelError
+from amqp.exceptions import ConnectionError as AmqpConnectionError
+
+from tqsim.broker.channel import SimulatedChannel
+from tqsim.broker.rabbitmq.events import (
+    ChannelClosed,
+    ConnectionClosed,
+    ConsumerCancelled,
+    Deliver,
+    Event,
+    Return,
+)
+from tqsim.broker.rabbitmq.refusals import Refusal, Refused
+from tqsim.broker.rabbitmq.server import Server
+from tqsim.durations import MICROSECONDS_PER_SECOND
+from tqsim.kernel import TIMED_OUT
+from tqsim.kernel.kernel import Kernel
+
+__all__ = ["SimulatedConnection"]
+
+_CAPABILITIES: Final = {
+    "publisher_confirms": True,
+    "exchange_exchange_bindings": True,
+    "basic.nack": True,
+    "consumer_cancel_notify": True,
+    "connection.blocked": True,
+    "consumer_priorities": True,
+    "authentication_failure_close": True,
+    "per_consumer_qos": True,
+    "direct_reply_to": True,
+}
+
+
+class _FrameTransport:
+    """What kombu reads of py-amqp's socket transport."""
+
+    def __init__(self, wire: Any) -> None:
+        self.sock = wire
+        self.connected = True
+        self.raise_on_initial_eintr = False
+
+
+class SimulatedConnection:
+    """One connection between a simulated process and the server.
+
+    Raises ``ConnectionRefusedError`` when the server is stopped, as a real connect does.
+    """
+
+    def __init__(self, kernel: Kernel, server: Server, vhost: str) -> None:
+        self._kernel = kernel
+        fiber = kernel.loop.current or kernel.loop.main
+        self._process = fiber.process
+        self._wire = kernel.wires.new(self._is_readable)
+        self.channels: dict[int, SimulatedChannel] = {}
+        self.client: Any = None
+        self.heartbeat = 0
+        self.server_properties = {
+            "product": "RabbitMQ",
+            "version": server.version,
+            "capabilities": _CAPABILITIES,
+        }
+        try:
+            self._peer = server.connect(name=self._process.name, vhost=vhost, notify=self._wire.notify)
+        except Refused:
+            kernel.wires.drop(self._wire)
+            raise ConnectionRefusedError(111, "Connection refused") from None
+        self.transport: _FrameTransport | None = _FrameTransport(self._wire)
+        self._process.on_death.append(self._peer.abort)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client still holds the connection; it may not know that it is broken."""
+        return self.transport is not None
+
+    @property
+    def sock(self) -> Any:
+        """The wire, in the place of a socket."""
+        return self._wire
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the server still holds its end."""
+        return bool(self._peer.is_open)
+
+    def channel(self, channel_id: int | None = None, callback: Any = None) -> SimulatedChannel:
+        """Open a channel."""
+        self._require_connected("channel")
+        if channel_id is not None and channel_id in self.channels:
+            return self.channels[channel_id]
+        try:
+            channel = SimulatedChannel(self, self._peer.channel(channel_id))
+        except Refusal as refusal:
+            raise self.refused(None, refusal) from None
+        self.channels[channel.channel_id] = channel
+        return channel
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        """Act on one event from the server; wait for it for ``timeout`` seconds (``None``: for ever).
+
+        Raises ``socket.timeout`` when nothing came.
+        """
+        self._require_connected("drain_events")
+        outbox = self._peer.outbox
+        if not outbox:
+            if timeout == 0:
+                raise socket.timeout("timed out")
+            timeout_us = None if timeout is None else round(timeout * MICROSECONDS_PER_SECOND)
+            answer = self._wire.wait("an event from the broker", timeout_us)
+            if answer is TIMED_OUT or not outbox:
+                raise socket.timeout("timed out")
+        self._dispatch(outbox.popleft())
+
+    def note_use(self) -> None:
+        """A fiber that talks to the broker does not wait busily."""
+        fiber = self._kernel.loop.current
+        if fiber is not None:
+            fiber.reads = 0
+
+    def read_before_publish(self) -> None:
+        """Act on one event that has come already (amqp/channel.py, ``_basic_publish``)."""
+        if self._peer.outbox:
+            self._dispatch(self._peer.outbox.popleft())
+        self._require_connected("basic_publish")
+
+    def heartbeat_tick(self, rate: float = 2) -> None:
+        """Do nothing: a simulated link is alive until a fault breaks it."""
+
+    def _dispatch(self, event: Event) -> None:
+        if isinstance(event, Deliver):
+            channel = self._client_channel(event.channel)
+            if channel is not None:
+                channel.on_deliver(event)
+        elif isinstance(event, ConsumerCancelled):
+            channel = self._client_channel(event.channel)
+            if channel is not None:
+                channel.on_cancelled(event.consumer_tag)
+        elif isinstance(event, Return):
+            channel = self._client_channel(event.channel)
+            if channel is not None:
+                channel.on_return(event)
+        elif isinstance(event, ChannelClosed):
+            channel = self._client_channel(event.channel)
+            if channel is not None:
+                self._drop_channel(channel)
+                raise error_for_code(event.code, event.text, event.method, AmqpChannelError)
+        elif isinstance(event, ConnectionClosed):
+            self.collect()
+            raise error_for_code(event.code, event.text, event.method, AmqpConnectionError)
+        else:
+            self.collect()
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    def _client_channel(self, server_channel: Any) -> SimulatedChannel | None:
+        channel = self.channels.get(server_channel.number)
+        # A number is used again: events of a channel that was closed meanwhile are nobody's.
+        return channel if channel is not None and channel.server_channel is server_channel else None
+
+    def refused(self, channel: SimulatedChannel | None, refusal: Refusal) -> Exception:
+        """Return the exception for a refusal, after forgetting what the server has closed."""
+        if refusal.scope == "channel" and channel is not None:
+            self._drop_channel(channel)
+            return _error(refusal, AmqpChannelError)
+        self.collect()
+        return _error(refusal, AmqpConnectionError)
+
+    def _drop_channel(self, channel: SimulatedChannel) -> None:
+        self.channels.pop(channel.channel_id, None)
+        channel.collect()
+
+    def close(self, *args: Any, **kwargs: Any) -> None:
+        """Close the connection on both sides."""
+        if self.transport is not None and self._peer.is_open:
+            self._peer.close()
+        self.collect()
+
+    def collect(self) -> None:
+        """Forget the connection without talking; the server sees the socket close."""
+        if self.transport is None:
+            return
+        self.transport.connected = False
+        self.transport = None
+        for channel in list(self.channels.values()):
+            channel.collect()
+        self.channels.clear()
+        if self._peer.is_open:
+            self._peer.abort()
+        if self._peer.abort in self._process.on_death:
+            self._process.on_death.remove(self._peer.abort)
+        self._kernel.wires.drop(self._wire)
+
+    def _is_readable(self) -> bool:
+        return bool(self._peer.outbox)
+
+    def _require_connected(self, operation: str) -> None:
+        if self.transport is None:
+            raise RecoverableConnectionError(f"{operation}: connection already closed")
+
+
+def _error(refusal: Refusal, default: type[Exception]) -> Exception:
+    error: Exception = error_for_code(refusal.code, refusal.text, refusal.method, default)
+    return error

@@ -1,0 +1,58 @@
+"""Which broker a simulation has: its profile, from an argument or from the application's URL.
+
+The main names are :class:`RabbitMQ` and :func:`profile_for`.  A profile is a plain description;
+:mod:`tqsim.broker.runtime` makes a running broker of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tqsim.errors import UnsupportedError
+
+__all__ = ["RabbitMQ", "profile_for", "scheme_of"]
+
+_RABBITMQ: Final = ("amqp", "amqps", "pyamqp", "librabbitmq", "memory")
+_REDIS: Final = ("redis", "rediss", "sentinel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RabbitMQ:
+    """A RabbitMQ server with classic queues.
+
+    ``version`` selects the rules; "3.10" is what the rules were measured on.
+    """
+
+    version: str = "3.10"
+
+
+def scheme_of(url: Any) -> str:
+    """Return the transport that a broker URL names; the first one of a failover list."""
+    if isinstance(url, (list, tuple)):
+        url = url[0] if url else ""
+    text = str(url or "").split(";", 1)[0]
+    return text.partition("://")[0] if "://" in text else (text or "amqp")
+
+
+def profile_for(app: Any) -> RabbitMQ:
+    """Return the profile for an application without ``broker=``, from its broker URL.
+
+    Raises :class:`~tqsim.UnsupportedError` for a transport that is not simulated.
+    """
+    conf = app.conf
+    url = conf.broker_read_url or conf.broker_url or conf.broker_write_url
+    scheme = scheme_of(url)
+    if scheme in _RABBITMQ:
+        return RabbitMQ()
+    if scheme in _REDIS:
+        raise UnsupportedError(
+            f"The application's broker URL names {scheme!r}, and the Redis broker is not simulated yet. Pass "
+            "Simulation(app, broker=tqsim.RabbitMQ()) to run the application on a simulated RabbitMQ; "
+            "nothing in the application needs to change. Results in Redis are simulated."
+        )
+    raise UnsupportedError(
+        f"The application's broker URL names {scheme!r}, which is not simulated; simulated are: "
+        f"{', '.join((*_RABBITMQ, *_REDIS))}. Pass Simulation(app, broker=tqsim.RabbitMQ()) to run it on "
+        "a simulated RabbitMQ all the same."
+    )

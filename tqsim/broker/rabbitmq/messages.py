@@ -1,0 +1,65 @@
+"""A message, and its place in one queue.
+
+The main name is :class:`Message`, what a publisher sent; :class:`Queued` is one copy of it in one
+queue.  A message that was routed to three queues is one :class:`Message` and three :class:`Queued`.
+Both are small on purpose: a run may hold hundreds of thousands of them.  Neither knows how it is
+stored; that is :mod:`tqsim.broker.rabbitmq.ready`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tqsim.broker.rabbitmq.consumers import Consumer
+    from tqsim.broker.rabbitmq.queues import Queue
+
+__all__ = ["Message", "Queued"]
+
+_PERSISTENT: Final = 2
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """A published message; never changed after publishing.
+
+    ``number`` is its place in the publish order of the whole server, from 1.  ``properties`` are
+    the AMQP basic properties (``headers``, ``delivery_mode``, ``priority``, ...) as the publisher
+    gave them: kept, not copied.
+    """
+
+    number: int
+    exchange: str
+    routing_key: str
+    body: bytes | str
+    properties: Mapping[str, object]
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether it survives a restart in a durable queue: ``delivery_mode`` 2."""
+        return self.properties.get("delivery_mode") == _PERSISTENT
+
+    def priority(self, maximum: int) -> int:
+        """Return the priority within a queue of ``x-max-priority`` = ``maximum``.
+
+        A missing priority is 0 and a larger one counts as ``maximum`` (measured on RabbitMQ 3.10).
+        """
+        given = self.properties.get("priority")
+        return min(given, maximum) if isinstance(given, int) else 0
+
+
+@dataclass(slots=True, eq=False)
+class Queued:
+    """A message in a queue, ready or delivered and not yet acknowledged.
+
+    ``deliveries`` counts how often it was handed out; ``holder`` is the consumer that has it now
+    (None when it is ready, or was fetched by ``basic.get``).  Its position in the queue is the
+    number of the message: a queue gets each publish at most once and in publish order.
+    """
+
+    message: Message
+    queue: Queue
+    deliveries: int = 0
+    holder: Consumer | None = None

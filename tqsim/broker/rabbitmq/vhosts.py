@@ -1,0 +1,269 @@
+"""A virtual host: its queues, exchanges and bindings.
+
+The main name is :class:`VirtualHost`, which creates and deletes them and refuses what RabbitMQ
+refuses.  It raises a :class:`Refusal` without a method; the channel adds that and closes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tqsim.broker.rabbitmq.arguments import (
+    EXCHANGE_ARGUMENTS,
+    QUEUE_ARGUMENTS,
+    Table,
+    assert_equivalent,
+    assert_same_flag,
+    check_queue_arguments,
+)
+from tqsim.broker.rabbitmq.context import Context
+from tqsim.broker.rabbitmq.events import ConsumerCancelled
+from tqsim.broker.rabbitmq.exchanges import PREDECLARED, TYPES, Binding, DefaultRouter, Exchange
+from tqsim.broker.rabbitmq.queues import Queue
+from tqsim.broker.rabbitmq.refusals import (
+    ACCESS_REFUSED,
+    COMMAND_INVALID,
+    PRECONDITION_FAILED,
+    Refusal,
+    default_exchange,
+    locked_queue,
+    no_exchange,
+    no_queue,
+)
+
+if TYPE_CHECKING:
+    from tqsim.broker.rabbitmq.connections import Connection
+
+__all__ = ["VirtualHost"]
+
+_RESERVED: Final = "amq."
+
+
+class VirtualHost:
+    """One namespace.  ``queues`` and ``exchanges`` are in the order of their declaration."""
+
+    __slots__ = ("_context", "exchanges", "name", "queues")
+
+    def __init__(self, context: Context, name: str) -> None:
+        self._context = context
+        self.name = name
+        self.queues: dict[str, Queue] = {}
+        self.exchanges: dict[str, Exchange] = {}
+        default = Exchange("", "direct", durable=True)
+        default.router = DefaultRouter(self.queues)
+        self.exchanges[""] = default
+        for exchange, kind, internal in PREDECLARED:
+            self.exchanges[exchange] = Exchange(exchange, kind, durable=True, internal=internal)
+
+    # --- exchanges -------------------------------------------------------------------------------
+
+    def find_exchange(self, name: str) -> Exchange:
+        """Return an exchange, or raise the 404 :class:`Refusal`."""
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            raise no_exchange(name, self.name)
+        return exchange
+
+    def check_exchange(self, name: str) -> None:
+        """Raise what a passive declaration raises: 404 if missing, 403 for the default exchange."""
+        if not name:
+            raise default_exchange()
+        self.find_exchange(name)
+
+    def publish_refusal(self, name: str) -> Refusal:
+        """Return why nothing can be published to an exchange: missing (404) or internal (403)."""
+        if name not in self.exchanges:
+            return no_exchange(name, self.name)
+        place = f"exchange '{name}' in vhost '{self.name}'"
+        return Refusal(ACCESS_REFUSED, f"cannot publish to internal {place}")
+
+    def declare_exchange(
+        self,
+        name: str,
+        kind: str,
+        *,
+        durable: bool,
+        auto_delete: bool,
+        internal: bool,
+        arguments: Table,
+    ) -> Exchange:
+        """Create an exchange, or return the one that exists if it is the same."""
+        if kind not in TYPES:
+            raise Refusal(COMMAND_INVALID, f"unknown exchange type '{kind}'")
+        if not name:
+            raise default_exchange()
+        found = self.exchanges.get(name)
+        if found is not None:
+            place = f"exchange '{name}' in vhost '{self.name}'"
+            assert_same_flag(place, "type", found.kind, kind)
+            assert_same_flag(place, "durable", found.durable, durable)
+            assert_same_flag(place, "auto_delete", found.auto_delete, auto_delete)
+            assert_same_flag(place, "internal", found.internal, internal)
+            assert_equivalent(place, found.arguments, arguments, EXCHANGE_ARGUMENTS)
+            return found
+        if name.startswith(_RESERVED):
+            raise Refusal(ACCESS_REFUSED, f"exchange name '{name}' contains reserved prefix 'amq.*'")
+        exchange = Exchange(name, kind, durable, auto_delete, internal, dict(arguments))
+        self.exchanges[name] = exchange
+        self._observe("exchange.declared", exchange=name, kind=kind, durable=durable)
+        return exchange
+
+    def delete_exchange(self, name: str, if_unused: bool) -> None:
+        """Delete an exchange with its bindings; one that does not exist is no error."""
+        if not name:
+            raise default_exchange()
+        if name.startswith(_RESERVED):
+            raise Refusal(
+                ACCESS_REFUSED, f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed"
+            )
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            return
+        if if_unused and exchange.bindings:
+            raise Refusal(PRECONDITION_FAILED, f"exchange '{name}' in vhost '{self.name}' in use")
+        self._remove_exchange(exchange)
+
+    # --- queues ----------------------------------------------------------------------------------
+
+    def find_queue(self, name: str, connection: Connection) -> Queue:
+        """Return a queue that ``connection`` may use, or raise the 404 or 405 :class:`Refusal`."""
+        queue = self.queues.get(name)
+        if queue is None:
+            raise no_queue(name, self.name)
+        if queue.owner is not None and queue.owner is not connection:
+            raise locked_queue(name, self.name)
+        return queue
+
+    def declare_queue(
+        self,
+        name: str,
+        connection: Connection,
+        *,
+        durable: bool,
+        exclusive: bool,
+        auto_delete: bool,
+        arguments: Table,
+    ) -> Queue:
+        """Create a queue, or return the one that exists if it is the same; "" is named here."""
+        found = self.queues.get(name) if name else None
+        if found is not None:
+            # Measured on 3.10: the exclusive flag is compared first, and differently.
+            if found.owner is not (connection if exclusive else None):
+                raise locked_queue(name, self.name)
+            assert_same_flag(found.place, "durable", found.durable, durable)
+            assert_same_flag(found.place, "auto_delete", found.auto_delete, auto_delete)
+            assert_equivalent(found.place, found.arguments, arguments, QUEUE_ARGUMENTS)
+            found.touch()
+            return found
+        if name.startswith(_RESERVED):
+            raise Refusal(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
+        name = name or self._context.names("amq.gen-")
+        check_queue_arguments(name, self.name, arguments)
+        queue = Queue(
+            self._context,
+            name,
+            self.name,
+            durable=durable,
+            owner=connection if exclusive else None,
+            auto_delete=auto_delete,
+            arguments=arguments,
+        )
+        self.queues[name] = queue
+        if exclusive:
+            connection.exclusive_queues[name] = queue
+        queue.touch()
+        self._observe("queue.declared", queue=name, durable=durable, exclusive=exclusive)
+        return queue
+
+    def delete_queue(self, queue: Queue, reason: str, *, auto_delete: bool = True) -> int:
+        """Delete a queue with its bindings; return the number of ready messages dropped.
+
+        Consumers are told, if their client announced ``consumer_cancel_notify``.  An exchange that
+        loses its last binding by this goes too if it is ``auto_delete``, unless that is False here.
+        """
+        if queue.is_deleted:
+            return 0
+        queue.is_deleted = True
+        del self.queues[queue.name]
+        self._context.deadlines.drop(queue)
+        if queue.owner is not None:
+            queue.owner.exclusive_queues.pop(queue.name, None)
+        count = queue.purge("queue deleted")
+        for consumer in queue.rota:
+            queue.rota.remove(consumer)
+            channel = consumer.channel
+            channel.consumers.pop(consumer.tag, None)
+            if channel.connection.consumer_cancel_notify:
+                channel.connection.push(ConsumerCancelled(channel, consumer.tag))
+        for binding in list(queue.bindings):
+            self._unbind(binding, auto_delete=auto_delete)
+        self._observe("queue.deleted", queue=queue.name, reason=reason, messages=count)
+        return count
+
+    # --- bindings --------------------------------------------------------------------------------
+
+    def bind(self, queue: str, exchange: str, routing_key: str, arguments: Table, by: Connection) -> None:
+        """Bind a queue to an exchange; the same binding twice is one."""
+        if not exchange:
+            raise default_exchange()
+        source = self.find_exchange(exchange)
+        target = self.find_queue(queue, by)
+        binding = Binding.of(exchange, queue, routing_key, arguments)
+        if source.bind(binding, target):
+            target.bindings[binding] = None
+            self._observe("binding.created", exchange=exchange, queue=queue, routing_key=routing_key)
+
+    def unbind(self, queue: str, exchange: str, routing_key: str, arguments: Table, by: Connection) -> None:
+        """Remove a binding; whatever is missing is no error (measured on 3.10).
+
+        So another connection's exclusive queue is refused (405) only if the binding exists.
+        """
+        if not exchange:
+            raise default_exchange()
+        binding = Binding.of(exchange, queue, routing_key, arguments)
+        source = self.exchanges.get(exchange)
+        if source is not None and binding in source.bindings:
+            self.find_queue(queue, by)
+            self._unbind(binding)
+
+    def _unbind(self, binding: Binding, *, auto_delete: bool = True) -> None:
+        exchange = self.exchanges.get(binding.exchange)
+        if exchange is None or not exchange.unbind(binding):
+            return
+        queue = self.queues.get(binding.queue)
+        if queue is not None:
+            queue.bindings.pop(binding, None)
+        self._observe(
+            "binding.removed",
+            exchange=binding.exchange,
+            queue=binding.queue,
+            routing_key=binding.routing_key,
+        )
+        if auto_delete and exchange.auto_delete and not exchange.bindings:
+            self._remove_exchange(exchange)
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def forget_transient(self, *, crashed: bool) -> None:
+        """Keep only what survives a restart: durable queues and exchanges, persistent messages.
+
+        A durable ``auto_delete`` exchange survives without its bindings (measured on 3.10).
+        """
+        for queue in list(self.queues.values()):
+            if queue.durable:
+                queue.recover(crashed=crashed)
+            else:
+                self.delete_queue(queue, "server stopped", auto_delete=False)
+        for exchange in list(self.exchanges.values()):
+            if not exchange.durable:
+                self._remove_exchange(exchange)
+
+    def _remove_exchange(self, exchange: Exchange) -> None:
+        for binding, queue in exchange.bindings.items():
+            queue.bindings.pop(binding, None)
+        del self.exchanges[exchange.name]
+        self._observe("exchange.deleted", exchange=exchange.name)
+
+    def _observe(self, name: str, **fields: object) -> None:
+        if self._context.observe is not None:
+            self._context.observe(name, vhost=self.name, **fields)

@@ -1,0 +1,179 @@
+"""What a channel has handed out and not yet heard back about.
+
+The main name is :class:`Window`: the unacknowledged deliveries of one channel by delivery tag, the
+limit that ``basic.qos(global=True)`` sets for the channel as a whole, and what follows when
+deliveries are settled.  It refuses nothing; :mod:`tqsim.broker.rabbitmq.channels` does.
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from tqsim.broker.rabbitmq.context import Context
+from tqsim.broker.rabbitmq.messages import Queued
+
+if TYPE_CHECKING:
+    from tqsim.broker.rabbitmq.consumers import Consumer
+    from tqsim.broker.rabbitmq.queues import Queue
+
+__all__ = ["Window"]
+
+
+class Window:
+    """The open deliveries of one channel.
+
+    ``limit`` is the channel-wide prefetch (0: none), ``volume`` what counts towards it and
+    ``stalled`` the queues that had a message but met the limit, longest first.
+
+    ``volume`` follows RabbitMQ's limiter and is not simply the number of open deliveries: it counts
+    only while there is a limit, starts as the number of open deliveries when a limit is set where
+    none was, and an acknowledgement of a ``basic.get`` never lowers it.  (Measured on 3.10: a get
+    that is open at the time of ``basic.qos`` takes one place for good.)
+
+    Not modelled: the real server counts a consumer's credit by its tag, so that a consumer which
+    takes over the tag of a cancelled one gains room from acknowledgements of the other's deliveries.
+    """
+
+    __slots__ = ("_context", "_oldest_tag", "last_tag", "limit", "stalled", "unacked", "volume")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.limit = 0
+        self.volume = 0
+        self.stalled: dict[Queue, None] = {}
+        self.unacked: dict[int, Queued] = {}
+        self.last_tag = 0
+        self._oldest_tag = 1
+
+    def set_limit(self, limit: int) -> None:
+        """Set the channel-wide limit, 0 for none, and deliver what it now allows."""
+        if limit == 0:
+            self.volume = 0
+        elif self.limit == 0:
+            self.volume = len(self.unacked)
+        self.limit = limit
+        self.resume()
+
+    def hand_out(self, queued: Queued, holder: Consumer | None, no_ack: bool) -> tuple[int, int]:
+        """Note a delivery to ``holder`` (None: ``basic.get``); return its tag and its number."""
+        context = self._context
+        tag = self.last_tag = self.last_tag + 1
+        number = context.delivered = context.delivered + 1
+        queued.deliveries += 1
+        if not no_ack:
+            self.unacked[tag] = queued
+            queued.queue.unacked += 1
+            if holder is not None:
+                queued.holder = holder
+                holder.unacked += 1
+                if self.limit:
+                    self.volume += 1
+        return tag, number
+
+    def acknowledge(self, tag: int) -> bool:
+        """Settle one delivery for good; return False if the tag is not open.
+
+        The common case, written out for speed: the same as ``settle(take(tag), requeue=False)``.
+        """
+        queued = self.unacked.pop(tag, None)
+        if queued is None:
+            return False
+        queue = queued.queue
+        queue.unacked -= 1
+        if self._context.observe is not None:
+            queue.observe_settled(queued, "message.acked")
+        holder = queued.holder
+        if holder is not None:
+            was_full = holder.unacked == holder.prefetch
+            holder.unacked -= 1
+            if self.volume:
+                self.volume -= 1
+            if was_full:
+                queue.rota.unpark(self)
+                queue.run()
+        if self.stalled:
+            self.resume()
+        return True
+
+    def take(self, tag: int, multiple: bool) -> list[Queued] | None:
+        """Remove and return the deliveries that ``tag`` stands for; None if the tag is not open.
+
+        With ``multiple`` that is all up to and including ``tag``, and 0 stands for all there are.
+        A tag that was settled before is unknown, also with ``multiple`` (measured on 3.10).
+        """
+        if not multiple:
+            queued = self.unacked.pop(tag, None)
+            return None if queued is None else [queued]
+        if tag == 0:
+            return self.take_all()
+        if tag not in self.unacked:
+            return None
+        taken = []
+        # Tags are consecutive, so each is walked over once in the life of a channel.  Walking the
+        # dictionary instead would step over its deleted entries again and again.
+        for number in range(self._oldest_tag, tag + 1):
+            found = self.unacked.pop(number, None)
+            if found is not None:
+                taken.append(found)
+        self._oldest_tag = tag + 1
+        return taken
+
+    def take_all(self) -> list[Queued]:
+        """Remove and return every open delivery, oldest first."""
+        taken = list(self.unacked.values())
+        self.unacked.clear()
+        self._oldest_tag = self.last_tag + 1
+        return taken
+
+    def settle(self, taken: list[Queued], *, requeue: bool, moment: str) -> None:
+        """Acknowledge, reject or requeue deliveries that were taken, and deliver what that allows.
+
+        ``moment`` is the name under which each delivery is observed.  RabbitMQ's channel goes
+        queue by queue and in each by consumer tag, in the order of the names, with a round of
+        deliveries after each (``foreach_per_queue`` in ``rabbit_channel.erl``; the order in which
+        consumers rejoin the line shows it).
+        """
+        groups: dict[tuple[str, str, Queue], list[Queued]] = {}
+        for queued in taken:
+            holder = queued.holder
+            if holder is not None and self.volume:
+                self.volume -= 1
+            tag = "" if holder is None else holder.tag
+            groups.setdefault((queued.queue.name, tag, queued.queue), []).append(queued)
+        for key in sorted(groups, key=itemgetter(0, 1)):
+            self._settle_group(key[2], groups[key], requeue, moment)
+        self.resume()
+
+    def _settle_group(self, queue: Queue, group: list[Queued], requeue: bool, moment: str) -> None:
+        gained = False
+        for queued in group:
+            queue.unacked -= 1
+            queue.observe_settled(queued, moment)
+            holder = queued.holder
+            if holder is not None:
+                gained = gained or holder.unacked == holder.prefetch
+                holder.unacked -= 1
+        if gained:
+            queue.rota.unpark(self)
+        for queued in group:
+            if requeue:
+                queue.put_back(queued)
+            elif moment == "message.rejected":
+                queue.drop(queued, "rejected")
+        if gained or requeue:
+            queue.run()
+
+    def resume(self) -> None:
+        """Deliver to consumers that met the channel-wide limit, as far as there is room now.
+
+        The queues take turns, beginning with the one that waited longest.  The real server begins
+        with a random one, so that its long-run shares are the same (seen on 3.10; the source is
+        ``notify_queues`` in ``rabbit_limiter.erl``).
+        """
+        stalled = self.stalled
+        while stalled and (not self.limit or self.volume < self.limit):
+            queue = next(iter(stalled))
+            del stalled[queue]
+            queue.rota.unpark(self)
+            queue.run()

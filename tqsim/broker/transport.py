@@ -1,0 +1,66 @@
+"""kombu's AMQP transport, led to the simulated server.
+
+The main name is :func:`transport_class`.  It is kombu's own ``pyamqp`` transport; only the
+connection it establishes is another.  :func:`install` makes every broker URL of the application
+use it while a simulation is open.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import kombu.transport
+from kombu.transport import pyamqp
+
+from tqsim.broker.connection import SimulatedConnection
+from tqsim.broker.rabbitmq.server import Server
+from tqsim.kernel.kernel import Kernel
+
+__all__ = ["install", "transport_class"]
+
+_DEFAULT_VHOST: Final = "/"
+
+
+def transport_class(kernel: Kernel, server: Server) -> type:
+    """Return a kombu transport class whose connections end at ``server``."""
+
+    class Transport(pyamqp.Transport):  # type: ignore[misc]
+        """kombu's pyamqp transport over the simulated RabbitMQ."""
+
+        Connection = SimulatedConnection
+        # Heartbeats guard against half-open links, which only a fault can make.
+        implements = pyamqp.Transport.implements.extend(heartbeats=False)
+
+        def driver_version(self) -> str:
+            return "simulated"
+
+        def establish_connection(self) -> Any:
+            client = self.client
+            for name, value in self.default_connection_params.items():
+                if not getattr(client, name, None):
+                    setattr(client, name, value)
+            connection = SimulatedConnection(kernel, server, client.virtual_host or _DEFAULT_VHOST)
+            connection.client = client
+            return connection
+
+    return Transport
+
+
+def install(kernel: Kernel, transport: type) -> None:
+    """Make every transport name that kombu knows lead to ``transport`` while the kernel is open.
+
+    Nothing is left to chance: whatever URL the application, a read or write URL or a failover
+    list has, no connection leaves the interpreter.
+    """
+    cache = kombu.transport._transport_cache
+    aliases = kombu.transport.TRANSPORT_ALIASES
+    before = dict(cache)
+    names = [*aliases, "amqp", None, *before]
+    for name in names:
+        cache[name] = transport
+
+    def restore() -> None:
+        cache.clear()
+        cache.update(before)
+
+    kernel.patches.on_undo(restore)

@@ -1,0 +1,372 @@
+"""The clock that code inside a simulation reads.
+
+The main name is :class:`Clock`.  freezegun supplies the stand-ins for ``datetime`` and ``date``
+(subclasses with its instance checks, so ``isinstance`` goes on working); their values here are
+*plain* ``datetime`` objects, because freezegun's own break yaml, msgpack and pickle.  The time
+functions read the loop directly: one source for epoch and monotonic time.
+
+Left out: C code that asks the operating system itself (SQLite's is patched by
+:mod:`tqsim.kernel.sqlite`), and subclasses of ``datetime`` made before the simulation opened.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import datetime as datetime_module
+import importlib
+import os
+import pickle
+import time
+from collections.abc import Callable
+from typing import Any, Final, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import freezegun.api
+from _thread import get_ident
+
+from tqsim.durations import MICROSECONDS_PER_SECOND
+from tqsim.errors import UsageError
+from tqsim.kernel.fibers import Fiber
+from tqsim.kernel.loop import Loop
+from tqsim.kernel.patches import Patches
+
+__all__ = ["Clock", "parse_start"]
+
+_RealDatetime: Final = freezegun.api.real_datetime
+_RealDate: Final = freezegun.api.real_date
+_UTC: Final = datetime_module.timezone.utc
+_EPOCH: Final = _RealDatetime(1970, 1, 1, tzinfo=_UTC)
+_MICROSECOND: Final = datetime_module.timedelta(microseconds=1)
+#: A fiber that reads the clock this often without doing anything else is waiting busily.
+_BUSY_READS: Final = 20_000
+_BUSY_READS_MORE: Final = 100
+_BUSY_STEP_US: Final = 1_000
+
+_REAL_TIME: Final = time.time
+_REAL_LOCALTIME: Final = time.localtime
+_REAL_GMTIME: Final = time.gmtime
+_REAL_STRFTIME: Final = time.strftime
+_REAL_CTIME: Final = time.ctime
+_REAL_CLOCK_GETTIME: Final = time.clock_gettime
+_REAL_CLOCK_GETTIME_NS: Final = time.clock_gettime_ns
+
+
+def parse_start(start: str | datetime_module.datetime) -> datetime_module.datetime:
+    """Return the start of a simulation as an aware UTC ``datetime``.
+
+    Raises :class:`~tqsim.UsageError` for text that is no ISO 8601 date; a naive value is UTC.
+    """
+    if isinstance(start, _RealDatetime):
+        value = start
+    else:
+        try:
+            value = _RealDatetime.fromisoformat(start)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f'start={start!r} is not a date and time; expected ISO 8601 such as "2030-01-01T00:00:00Z".'
+            ) from None
+    if value.tzinfo is None:
+        return value.replace(tzinfo=_UTC)
+    return value.astimezone(_UTC)
+
+
+class Clock:
+    """Virtual time as the standard library's functions give it.
+
+    ``start`` is aware; ``time_zone`` the name of the zone of every simulated process.
+    """
+
+    def __init__(self, loop: Loop, start: datetime_module.datetime, time_zone: str) -> None:
+        self._loop = loop
+        self._start_us = (start - _EPOCH) // _MICROSECOND
+        self.time_zone = time_zone
+        try:
+            self._zone = ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError, TypeError):
+            raise UsageError(
+                f'timezone={time_zone!r} is not a known time zone; expected a name such as "UTC" or "Europe/Paris".'
+            ) from None
+
+    @property
+    def epoch_us(self) -> int:
+        """Microseconds since 1970-01-01 UTC."""
+        return self._start_us + self._loop.agenda.now_us
+
+    def now(self) -> datetime_module.datetime:
+        """The present moment, aware, in UTC."""
+        return _EPOCH + self.epoch_us * _MICROSECOND
+
+    def read_us(self) -> int:
+        """The clock as a fiber reads it: a fiber that does nothing else is moved on in time."""
+        loop = self._loop
+        fiber = loop.current
+        if fiber is not None:
+            fiber.reads += 1
+            if fiber.reads > _BUSY_READS:
+                self._pass_busy_time(fiber)
+        return self._start_us + loop.agenda.now_us
+
+    def _pass_busy_time(self, fiber: Fiber) -> None:
+        """Let a moment pass for a fiber that waits by reading the clock: to the next event, or 1 ms."""
+        loop = self._loop
+        due_us = loop.agenda.next_due_us()
+        step_us = _BUSY_STEP_US if due_us is None else due_us - loop.agenda.now_us
+        loop.sleep(min(max(step_us, 1), _BUSY_STEP_US))
+        # It is known to be waiting now, so the following steps come sooner.
+        fiber.reads = _BUSY_READS - _BUSY_READS_MORE
+
+    def replacements(self) -> dict[Any, Any]:
+        """The standard library's time functions and classes, with their stand-ins."""
+        functions = _TimeFunctions(self, self._loop).replacements()
+        functions[_RealDatetime] = _datetime_class(self, self._loop, self._zone)
+        functions[_RealDate] = _date_class(self, self._loop, self._zone)
+        return functions
+
+    def install(self, patches: Patches, replacements: dict[Any, Any]) -> None:
+        """Enter freezegun's registers, set the process's time zone and make dates picklable.
+
+        Raises :class:`~tqsim.UsageError` when somebody else has frozen the clock.
+        """
+        if freezegun.api.freeze_factories:
+            raise UsageError(
+                "The clock is frozen already (freezegun). A simulation has its own clock: leave "
+                "freeze_time() before opening it, and set the date with Simulation(start=...)."
+            )
+        _refuse_time_machine()
+        _enter_freezegun(patches, self)
+        _enter_time_zone(patches, self.time_zone)
+        for original in (_RealDatetime, _RealDate):
+            patches.set_item(copyreg.dispatch_table, original, _reduce_plainly)
+            _register_with_serialisers(patches, original, replacements[original])
+
+
+class _TimeFunctions:
+    """The stand-ins for the functions of the ``time`` module."""
+
+    def __init__(self, clock: Clock, loop: Loop) -> None:
+        self._clock = clock
+        self._loop = loop
+
+    def replacements(self) -> dict[Any, Any]:
+        read_us, owner, loop = self._clock.read_us, self._loop.os_thread, self._loop
+
+        def in_simulation() -> bool:
+            return get_ident() == owner and not loop.is_closed
+
+        def seconds(real: Callable[[], float]) -> Callable[[], float]:
+            def stand_in() -> float:
+                if get_ident() != owner or loop.is_closed:
+                    return real()
+                return read_us() / MICROSECONDS_PER_SECOND
+
+            return _named(stand_in, real)
+
+        def nanoseconds(real: Callable[[], int]) -> Callable[[], int]:
+            def stand_in() -> int:
+                return read_us() * 1_000 if in_simulation() else real()
+
+            return _named(stand_in, real)
+
+        def broken_down(real: Any) -> Any:
+            def stand_in(secs: float | None = None) -> Any:
+                if secs is None and in_simulation():
+                    secs = read_us() / MICROSECONDS_PER_SECOND
+                return real(secs)
+
+            return _named(stand_in, real)
+
+        def strftime(format: str, t: Any = None) -> str:  # noqa: A002 - the name of the original
+            if t is None and in_simulation():
+                t = _REAL_LOCALTIME(read_us() / MICROSECONDS_PER_SECOND)
+            return _REAL_STRFTIME(format) if t is None else _REAL_STRFTIME(format, t)
+
+        def clock_gettime(clk_id: int) -> float:
+            if in_simulation() and clk_id in _CLOCKS:
+                return read_us() / MICROSECONDS_PER_SECOND
+            return _REAL_CLOCK_GETTIME(clk_id)
+
+        def clock_gettime_ns(clk_id: int) -> int:
+            if in_simulation() and clk_id in _CLOCKS:
+                return read_us() * 1_000
+            return _REAL_CLOCK_GETTIME_NS(clk_id)
+
+        result: dict[Any, Any] = {}
+        for real in (time.time, time.monotonic, time.perf_counter):
+            result[real] = seconds(real)
+        for real_ns in (time.time_ns, time.monotonic_ns, time.perf_counter_ns):
+            result[real_ns] = nanoseconds(real_ns)
+        for real_struct in (_REAL_LOCALTIME, _REAL_GMTIME, _REAL_CTIME):
+            result[real_struct] = broken_down(real_struct)
+        result[_REAL_STRFTIME] = _named(strftime, _REAL_STRFTIME)
+        result[_REAL_CLOCK_GETTIME] = _named(clock_gettime, _REAL_CLOCK_GETTIME)
+        result[_REAL_CLOCK_GETTIME_NS] = _named(clock_gettime_ns, _REAL_CLOCK_GETTIME_NS)
+        return result
+
+
+_CLOCKS: Final = (time.CLOCK_REALTIME, time.CLOCK_MONOTONIC)
+
+
+def _named(stand_in: Any, real: Any) -> Any:
+    stand_in.__name__ = stand_in.__qualname__ = real.__name__
+    return stand_in
+
+
+def _datetime_class(clock: Clock, loop: Loop, zone: ZoneInfo) -> type:
+    """A stand-in for ``datetime.datetime`` whose every value is a plain ``datetime``."""
+
+    def present(tz: datetime_module.tzinfo | None) -> Any:
+        if loop.is_closed or get_ident() != loop.os_thread:
+            return _RealDatetime.now(tz)
+        moment = _EPOCH + clock.read_us() * _MICROSECOND
+        if tz is None:
+            return moment.astimezone(zone).replace(tzinfo=None)
+        return moment.astimezone(tz)
+
+    class datetime(freezegun.api.FakeDatetime):  # noqa: N801 - it stands in for datetime.datetime
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            target = _RealDatetime if cls.__dict__.get("_is_stand_in") else cls
+            return _RealDatetime.__new__(target, *args, **kwargs)
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return present(tz)
+
+        @classmethod
+        def today(cls) -> Any:
+            return present(None)
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return present(_UTC).replace(tzinfo=None)
+
+        @classmethod
+        def fromtimestamp(cls, timestamp: float, tz: Any = None) -> Any:
+            return _RealDatetime.fromtimestamp(timestamp, tz)
+
+        @classmethod
+        def strptime(cls, date_string: str, format: str) -> Any:  # noqa: A002 - as the original
+            return _RealDatetime.strptime(date_string, format)
+
+    return _finish_class(datetime, _RealDatetime)
+
+
+def _date_class(clock: Clock, loop: Loop, zone: ZoneInfo) -> type:
+    """A stand-in for ``datetime.date`` whose every value is a plain ``date``."""
+
+    class date(freezegun.api.FakeDate):  # noqa: N801 - it stands in for datetime.date
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            target = _RealDate if cls.__dict__.get("_is_stand_in") else cls
+            return _RealDate.__new__(target, *args, **kwargs)
+
+        @classmethod
+        def today(cls) -> Any:
+            if loop.is_closed or get_ident() != loop.os_thread:
+                return _RealDate.today()
+            return (_EPOCH + clock.read_us() * _MICROSECOND).astimezone(zone).date()
+
+    return _finish_class(date, _RealDate)
+
+
+def _finish_class(stand_in: Any, real: Any) -> type:
+    stand_in._is_stand_in = True
+    stand_in.__module__ = "datetime"
+    stand_in.__qualname__ = real.__name__
+    for name in ("min", "max", "resolution"):
+        setattr(stand_in, name, getattr(real, name))
+    return cast(type, stand_in)
+
+
+class _ClassReference:
+    """Pickles as ``getattr(import_module("datetime"), name)``: needs no tqsim to be read.
+
+    While a simulation is open ``datetime.datetime`` is a stand-in, so that pickle's usual
+    reference by name would be refused ("not the same object").
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *args: Any) -> Any:
+        return getattr(importlib.import_module("datetime"), self.name)(*args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (_ModuleReference(), self.name)
+
+
+class _ModuleReference:
+    """Pickles as ``import_module("datetime")``."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, ("datetime",)
+
+
+def _reduce_plainly(value: Any) -> tuple[Any, ...]:
+    plain = value.__reduce_ex__(pickle.DEFAULT_PROTOCOL)
+    return _ClassReference(type(value).__name__), plain[1]
+
+
+def _register_with_serialisers(patches: Patches, original: Any, stand_in: Any) -> None:
+    """Let encoders that were registered for the original class find the stand-in too."""
+    import sqlite3  # imported late: not every Python is built with it
+
+    adapters = cast(dict[Any, Any], sqlite3.adapters)
+    key = (original, sqlite3.PrepareProtocol)
+    if key in adapters:
+        patches.set_item(adapters, (stand_in, sqlite3.PrepareProtocol), adapters[key])
+
+
+def _refuse_time_machine() -> None:
+    """Refuse to open inside ``time_machine.travel``: two clocks would be mixed."""
+    import sys
+
+    module = sys.modules.get("time_machine")
+    if module is not None and getattr(module, "coordinates_stack", None):
+        raise UsageError(
+            "The clock is travelling already (time-machine). A simulation has its own clock: leave "
+            "time_machine.travel() before opening it, and set the date with Simulation(start=...)."
+        )
+
+
+def _enter_freezegun(patches: Patches, clock: Clock) -> None:
+    """Register as freezegun's frozen time, and refuse another freeze while that lasts."""
+    api = freezegun.api
+
+    def current() -> datetime_module.datetime:
+        return clock.now().replace(tzinfo=None)
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise UsageError(
+            "freeze_time() was entered while a simulation is open. A simulation has its own clock: "
+            "move it with sim.run(for_=...), or set the date with Simulation(start=...)."
+        )
+
+    registers: list[tuple[list[Any], Any]] = [
+        (api.freeze_factories, current),
+        (api.tz_offsets, datetime_module.timedelta(0)),
+        (api.ignore_lists, ()),
+        (api.tick_flags, False),
+    ]
+    for register, value in registers:
+        register.append(value)
+
+    def leave() -> None:
+        for register, _ in registers:
+            register.pop()
+
+    patches.on_undo(leave)
+    patches.set(api._freeze_time, "start", refuse)
+
+
+def _enter_time_zone(patches: Patches, name: str) -> None:
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = name
+    time.tzset()
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop("TZ", None)
+        else:
+            os.environ["TZ"] = before
+        time.tzset()
+
+    patches.on_undo(restore)

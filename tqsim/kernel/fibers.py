@@ -1,0 +1,90 @@
+"""A line of execution in virtual time: a greenlet with a name and a simulated process.
+
+The main name is :class:`Fiber`.  Who runs when is decided by the loop, and what a process is by
+:mod:`tqsim.kernel.processes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import greenlet
+
+if TYPE_CHECKING:
+    from tqsim.kernel.agenda import Timer
+    from tqsim.kernel.chance import Draws
+    from tqsim.kernel.processes import Process
+
+__all__ = ["Fiber", "FiberExit"]
+
+#: What ends a leftover fiber when a simulation closes.
+FiberExit = greenlet.GreenletExit
+
+
+class Fiber:
+    """One line of execution; made by :meth:`tqsim.kernel.loop.Loop.spawn`.
+
+    ``background`` fibers (beat, a worker's own loop) do not keep a simulation from being idle.
+    ``interrupts`` are signal handlers that run in the fiber before anything else.
+    ``wake_value`` is what the next return of ``park`` gives, ``throwing`` an exception that it
+    raises instead.  ``draws`` is the source of chance of whatever the fiber is working on.
+    """
+
+    __slots__ = (
+        "background",
+        "draws",
+        "error",
+        "greenlet",
+        "ident",
+        "interrupts",
+        "is_done",
+        "is_ready",
+        "is_woken",
+        "name",
+        "parked_reason",
+        "priority",
+        "process",
+        "reads",
+        "thread",
+        "thread_state",
+        "throwing",
+        "timer",
+        "wake_value",
+        "waiters",
+    )
+
+    def __init__(self, name: str, process: Process, ident: int, draws: Draws) -> None:
+        self.name = name
+        self.process = process
+        self.ident = ident
+        self.draws = draws
+        self.greenlet: Any = None
+        self.background = False
+        self.error: BaseException | None = None
+        self.interrupts: list[Callable[[], None]] = []
+        self.is_done = False
+        self.is_ready = False
+        self.is_woken = False
+        self.parked_reason: str | Callable[[], str] | None = None
+        self.priority: float | None = None
+        self.reads = 0
+        self.thread: Any = None
+        self.thread_state: dict[Any, Any] | None = None
+        self.throwing: BaseException | None = None
+        self.timer: Timer | None = None
+        self.wake_value: Any = None
+        self.waiters: list[Fiber] = []
+
+    @property
+    def doing(self) -> str:
+        """What the fiber is waiting for, in words."""
+        if self.is_done:
+            return "ended"
+        reason = self.parked_reason
+        if reason is None:
+            return "running"
+        return reason if isinstance(reason, str) else reason()
+
+    def __repr__(self) -> str:
+        return f"<Fiber {self.name!r} of {self.process.name}: {self.doing}>"

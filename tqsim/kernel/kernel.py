@@ -1,0 +1,234 @@
+"""The kernel of one simulation: loop, clock, chance, processes, and what they patch.
+
+The main name is :class:`Kernel`; :class:`KernelOptions` are its settings.  It knows Python and the
+operating system, and neither brokers nor Celery.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import greenlet
+
+from tqsim.durations import MICROSECONDS_PER_SECOND
+from tqsim.errors import UsageError
+from tqsim.kernel import sleeping
+from tqsim.kernel.chance import Chance
+from tqsim.kernel.clock import Clock
+from tqsim.kernel.garbage import Garbage
+from tqsim.kernel.locals import ThreadLocals
+from tqsim.kernel.loop import Loop
+from tqsim.kernel.network import Network
+from tqsim.kernel.patches import Patches
+from tqsim.kernel.policy import parse_policy
+from tqsim.kernel.processes import Cell, Process, SpaceMap
+from tqsim.kernel.randomness import Randomness
+from tqsim.kernel.sqlite import Sqlite
+from tqsim.kernel.system import System, first_pid
+from tqsim.kernel.threads import Threading
+from tqsim.kernel.watchdog import Watchdog
+from tqsim.kernel.wires import Wires
+
+__all__ = ["Kernel", "KernelOptions"]
+
+_MAIN_NAME: Final = "test"
+_OPEN_MARK: Final = "_tqsim_open_kernel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelOptions:
+    """Settings of a kernel.
+
+    ``preemption_us`` is the longest delay of a scheduling point under ``random`` and ``pct``;
+    ``stall_s`` real seconds without a switch end the run (0: never); ``still_events_max`` bounds
+    what may happen without time moving.
+    """
+
+    seed: int
+    policy: str
+    start: datetime.datetime
+    time_zone: str
+    preemption_us: int
+    still_events_max: int
+    stall_s: float
+    allow_network: Sequence[str]
+
+
+class Kernel:
+    """Virtual time, chance and processes; a context manager that leaves nothing behind."""
+
+    def __init__(self, options: KernelOptions) -> None:
+        self.options = options
+        self.chance = Chance(options.seed)
+        self.patches = Patches()
+        self.spaces = SpaceMap()
+        self.processes: list[Process] = []
+        self.main = Process(_MAIN_NAME, first_pid() + 1, self.spaces, self.chance.draws(_MAIN_NAME))
+        policy = parse_policy(options.policy, self.chance.stream("schedule"), options.preemption_us)
+        self.loop = Loop(policy, self.main, self.main.draws, options.still_events_max)
+        self.clock = Clock(self.loop, options.start, options.time_zone)
+        self.system = System(self.loop, self.end_process)
+        self.system.new_pid()
+        self.random = Randomness(self.loop, lambda: self.clock.epoch_us)
+        self.sqlite = Sqlite(self.loop, lambda form: self.clock.now().strftime(form))
+        self.describe_task: Callable[[], str] = lambda: ""
+        self.network = Network(self.loop, options.allow_network, lambda: self.describe_task())
+        self.on_process_end: list[Callable[[Process], None]] = []
+        self.wires = Wires(self.loop)
+        self._garbage = Garbage(self.loop)
+        self._watchdog = Watchdog(self.loop, options.stall_s)
+        self._threading = Threading(self.loop)
+        self._is_open = False
+        #: Called whenever nothing is ready any more and time is about to move.
+        self.before_time_moves: list[Callable[[], None]] = []
+        self.extra_replacements: Callable[[], dict[Any, Any]] = dict
+
+    # -- opening and closing ------------------------------------------------------------------
+
+    def open(self, extra_functions: Iterable[Any] = ()) -> Self:
+        """Patch the interpreter; ``extra_functions`` may hold captured defaults, such as tasks.
+
+        Raises :class:`~tqsim.UsageError` when a simulation is open already.
+        """
+        if getattr(greenlet, _OPEN_MARK, None) is not None:
+            raise UsageError(
+                "A simulation is open already; two cannot share one interpreter's clock. Leave the first "
+                "with-block before opening the next, or give the first one another worker: "
+                "sim.worker(..., app=other_app)."
+            )
+        self._watchdog.start()
+        try:
+            self._install(list(extra_functions))
+        except BaseException:
+            self._leave()
+            raise
+        self._is_open = True
+        return self
+
+    def _install(self, extra_functions: list[Any]) -> None:
+        patches = self.patches
+        patches.set(greenlet, _OPEN_MARK, self)
+        self.spaces.enter(self.main)
+        self._remember(self.main)
+        self.loop.exchange_thread_state = ThreadLocals(self.loop.main).switch_to  # type: ignore[method-assign]
+        replacements = {**self.clock.replacements(), **self.extra_replacements()}
+        for part in (self._threading, self.random, self.system, self.sqlite, sleeping.Sleeping(self.loop)):
+            replacements.update(part.replacements())
+        self.clock.install(patches, replacements)
+        patches.replace_everywhere(replacements, extra_functions)
+        self._threading.install(patches)
+        self.random.install(patches, self.options.seed)
+        self.system.install(patches)
+        self.network.install(patches)
+        self.sqlite.install(patches)
+        self._garbage.install(patches)
+        self.loop.on_quiet = self._on_quiet
+
+    def _on_quiet(self) -> None:
+        for action in self.before_time_moves:
+            action()
+
+    def close(self) -> None:
+        """End every fiber and put the interpreter back; a second call does nothing."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            self._activate_main()
+            self.loop.close(self.processes)
+        finally:
+            self._leave()
+
+    def _activate_main(self) -> None:
+        if self.loop.loaded is not self.main:
+            self.loop.loaded.unload()
+            self.main.load()
+            self.loop.loaded = self.main
+        self.loop.exchange_thread_state(self.loop.main)
+
+    def _leave(self) -> None:
+        self.loop.is_closed = True
+        self.patches.undo()
+        self._watchdog.stop()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- processes ----------------------------------------------------------------------------
+
+    def new_process(self, name: str, parent: Process | None = None) -> Process:
+        """Return a new simulated process; it lives until it is ended."""
+        process = Process(name, self.system.new_pid(), self.spaces, self.chance.draws(name), parent)
+        self.spaces.enter(process)
+        self._remember(process)
+        return process
+
+    def _remember(self, process: Process) -> None:
+        self.processes.append(process)
+        self.system.add(process)
+
+    def end_process(self, process: Process, exit_code: int) -> None:
+        """End a process at once, as SIGKILL does; its children end too (PR_SET_PDEATHSIG)."""
+        if not process.die(exit_code):
+            return
+        self.sqlite.abandon(process)
+        for child in [item for item in self.processes if item.parent is process]:
+            self.end_process(child, exit_code)
+        for callback in self.on_process_end:
+            callback(process)
+
+    def make_local(self, cells: Sequence[Cell]) -> None:
+        """Make places process-local, from now on."""
+        self.spaces.add(cells, self.loop.loaded)
+
+    # -- running ------------------------------------------------------------------------------
+
+    def run_until(self, due_us: int) -> None:
+        """Let everything happen that is due up to ``due_us``, then stand at that moment."""
+        with self._guarded():
+            self.loop.sleep(max(0, due_us - self.loop.now_us))
+
+    def run_until_quiet(self, is_enough: Callable[[], bool], until_us: int) -> bool:
+        """Run until nothing is ready and ``is_enough()``; ``False`` when ``until_us`` came first.
+
+        ``is_enough`` is called often and in the loop itself, so it must be cheap and never block.
+        """
+        with self._guarded():
+            return self.loop.park_until_quiet(is_enough, until_us)
+
+    def run_while(self, is_wanted: Callable[[], bool], until_us: int) -> bool:
+        """Let one event after another happen while ``is_wanted()``; ``False`` at the limit."""
+        while is_wanted():
+            due_us = self.loop.agenda.next_due_us()
+            if not len(self.loop.policy) and (due_us is None or due_us > until_us):
+                return False
+            with self._guarded():
+                self.loop.pass_one_event()
+        return True
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turn the interrupt of the stall watchdog into its verdict."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._watchdog.has_struck:
+                raise self._watchdog.error() from None
+            raise
+
+    @property
+    def now_s(self) -> float:
+        """Virtual seconds since the start."""
+        return self.loop.now_us / MICROSECONDS_PER_SECOND
+
+

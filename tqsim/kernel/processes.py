@@ -1,0 +1,120 @@
+"""A simulated operating-system process: its fibers, its own state, its life and death.
+
+The main name is :class:`Process`.  Several real workers share one interpreter, but state such as
+``celery.worker.state`` belongs to one process.  A :class:`Cell` names such a place; while a
+process runs, its own values stand there, and they are exchanged when another one runs.
+Which cells there are is decided by :mod:`tqsim.worker`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tqsim.kernel.chance import Draws
+
+if TYPE_CHECKING:
+    from tqsim.kernel.fibers import Fiber
+
+__all__ = ["Cell", "Process", "SpaceMap"]
+
+
+class Cell:
+    """One place whose value belongs to a process: a key of a namespace.
+
+    ``fresh(process)`` gives the value a new process starts with.
+    """
+
+    __slots__ = ("fresh", "key", "namespace")
+
+    def __init__(
+        self, namespace: MutableMapping[str, Any], key: str, fresh: Callable[[Process], Any]
+    ) -> None:
+        self.namespace = namespace
+        self.key = key
+        self.fresh = fresh
+
+
+class SpaceMap:
+    """The cells of a simulation, grouped by namespace so that an exchange is cheap."""
+
+    def __init__(self) -> None:
+        self.groups: list[tuple[MutableMapping[str, Any], tuple[Cell, ...]]] = []
+        self.processes: list[Process] = []
+
+    def add(self, cells: Sequence[Cell], loaded: Process) -> None:
+        """Make ``cells`` process-local.
+
+        ``loaded``, the process that runs now, keeps the values that stand in the places; every
+        other process begins with fresh ones.
+        """
+        by_namespace: dict[int, tuple[MutableMapping[str, Any], list[Cell]]] = {}
+        for cell in cells:
+            by_namespace.setdefault(id(cell.namespace), (cell.namespace, []))[1].append(cell)
+        for namespace, members in by_namespace.values():
+            self.groups.append((namespace, tuple(members)))
+            for process in self.processes:
+                if process is loaded:
+                    values = {cell.key: namespace[cell.key] for cell in members if cell.key in namespace}
+                else:
+                    values = {cell.key: cell.fresh(process) for cell in members}
+                process.values.append(values)
+
+    def enter(self, process: Process) -> None:
+        """Give a new process fresh values for every cell."""
+        self.processes.append(process)
+        process.values.extend({cell.key: cell.fresh(process) for cell in cells} for _, cells in self.groups)
+
+
+class Process:
+    """A simulated operating-system process.
+
+    ``name`` is unique in a simulation; ``pid`` lies above the kernel's maximum, so that a signal
+    sent to it by mistake can never reach a real process.  ``parent`` is set for a pool child.
+    """
+
+    def __init__(self, name: str, pid: int, spaces: SpaceMap, draws: Draws, parent: Process | None = None) -> None:
+        self.name = name
+        self.pid = pid
+        self.parent = parent
+        self.draws = draws
+        self.is_alive = True
+        self.fibers: list[Fiber] = []
+        self.handlers: dict[int, Any] = {}
+        self.on_death: list[Callable[[], None]] = []
+        self.exit_code: int | None = None
+        self.thread_state: dict[Any, Any] = {}
+        self.values: list[dict[str, Any]] = []
+        self._spaces = spaces
+
+    def unload(self) -> None:
+        """Keep the values that stand in the process-local places; another process comes."""
+        for (namespace, _), values in zip(self._spaces.groups, self.values, strict=True):
+            for key in values:
+                values[key] = namespace[key]
+
+    def load(self) -> None:
+        """Put the process's own values in their places."""
+        for (namespace, _), values in zip(self._spaces.groups, self.values, strict=True):
+            namespace.update(values)
+
+    def die(self, exit_code: int) -> bool:
+        """End the process at once: none of its fibers is ever resumed.
+
+        Returns ``False`` when it was dead already.  ``on_death`` callbacks run in the order in
+        which they were added.
+        """
+        if not self.is_alive:
+            return False
+        self.is_alive = False
+        self.exit_code = exit_code
+        for fiber in self.fibers:
+            if fiber.timer is not None:
+                fiber.timer.cancel()
+                fiber.timer = None
+        for callback in self.on_death:
+            callback()
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Process {self.name!r} pid={self.pid} {'alive' if self.is_alive else 'dead'}>"

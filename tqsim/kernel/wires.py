@@ -1,0 +1,78 @@
+"""Simulated sockets as an event loop sees them: a number that is readable, and who waits for it.
+
+The main name is :class:`Wires`, the register of one simulation; a :class:`Wire` is one end of a
+connection.  What travels over it is the business of its owner.  The numbers lie far above any
+real file descriptor, so that a real system call on one fails instead of touching another file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from tqsim.kernel.locks import WaitQueue
+from tqsim.kernel.loop import Loop
+
+__all__ = ["Poller", "Wire", "Wires"]
+
+_FIRST_NUMBER: Final = 1 << 24
+
+
+class Poller(Protocol):
+    """Somebody who watches several wires."""
+
+    def wake(self) -> None:
+        """Look again: one of them may be readable."""
+
+
+class Wire:
+    """One end of a connection.  ``is_readable()`` says whether there is something to read."""
+
+    __slots__ = ("_waiting", "is_readable", "number", "pollers")
+
+    def __init__(self, number: int, is_readable: Callable[[], bool], loop: Loop) -> None:
+        self.number = number
+        self.is_readable = is_readable
+        self.pollers: list[Poller] = []
+        self._waiting = WaitQueue(loop)
+
+    def fileno(self) -> int:
+        """The number under which pollers know the wire."""
+        return self.number
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Accepted for the sake of code that bounds real sockets; every operation is at once."""
+
+    def notify(self) -> None:
+        """Tell everybody who waits that there may be something to read."""
+        if len(self._waiting):
+            self._waiting.wake_all()
+        for poller in self.pollers:
+            poller.wake()
+
+    def wait(self, reason: str, timeout_us: int | None) -> Any:
+        """Park the running fiber until :meth:`notify`; ``TIMED_OUT`` when the timeout passed."""
+        return self._waiting.wait(reason, timeout_us)
+
+
+class Wires:
+    """Every wire of one simulation, by its number."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._by_number: dict[int, Wire] = {}
+        self._next = _FIRST_NUMBER
+
+    def new(self, is_readable: Callable[[], bool]) -> Wire:
+        """Return a new wire."""
+        self._next += 1
+        wire = self._by_number[self._next] = Wire(self._next, is_readable, self._loop)
+        return wire
+
+    def get(self, number: int) -> Wire | None:
+        """Return the wire of a number, or ``None`` when it is closed."""
+        return self._by_number.get(number)
+
+    def drop(self, wire: Wire) -> None:
+        """Forget a wire that is closed."""
+        self._by_number.pop(wire.number, None)

@@ -1,0 +1,54 @@
+"""When a simulation has nothing left to do, and what is left when it has.
+
+The main name is :class:`Idleness`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tqsim.broker.runtime import BrokerRuntime
+from tqsim.simulation.handles import ClientHandle
+from tqsim.worker.program import WorkerProgram
+
+__all__ = ["Idleness"]
+
+
+class Idleness:
+    """Looks at broker, workers and clients; the mappings are the simulation's own."""
+
+    def __init__(
+        self,
+        broker: BrokerRuntime,
+        workers: Mapping[str, WorkerProgram],
+        clients: Mapping[str, ClientHandle],
+    ) -> None:
+        self._broker = broker
+        self._workers = workers
+        self._clients = clients
+
+    def is_idle(self) -> bool:
+        """Whether no message is ready or unacknowledged, and no task or client is running."""
+        for client in self._clients.values():
+            if not client.is_done:
+                return False
+        for worker in self._workers.values():
+            if worker.is_busy:
+                return False
+        return not any(view.ready_count or view.unacked_count for view in self._broker.work())
+
+    def describe(self) -> str:
+        """What keeps the simulation from being idle, in words."""
+        parts = []
+        for view in self._broker.work():
+            if view.ready_count:
+                consumers = "nobody consumes it" if not view.consumer_count else f"{view.consumer_count} consumers"
+                parts.append(f"{view.ready_count} ready in queue {view.name!r} ({consumers})")
+            if view.unacked_count:
+                parts.append(f"{view.unacked_count} unacknowledged of queue {view.name!r}")
+        for worker in self._workers.values():
+            if worker.is_busy and worker.runtime is not None:
+                ids = [task_id for _, task_id, _ in worker.runtime.active.values()]
+                parts.append(f"worker {worker.name!r} runs {', '.join(ids) or 'a task'}")
+        parts += [f"{client!r}" for client in self._clients.values() if not client.is_done]
+        return "; ".join(parts) or "nothing"

@@ -1,0 +1,83 @@
+"""From what the broker and the workers tell to the moments of a history.
+
+The main name is :class:`Recorder`.  A message that carries a Celery task (protocol 2: ``task`` and
+``id`` among its headers) also gives the moments of the task.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tqsim.history import History
+from tqsim.kernel import Kernel
+
+__all__ = ["Recorder"]
+
+_BROKER: Final = "broker"
+_OF_MESSAGE: Final = ("queue", "delivery", "redelivered", "reason")
+
+
+class Recorder:
+    """Writes one simulation's history."""
+
+    def __init__(self, kernel: Kernel, history: History) -> None:
+        self._agenda = kernel.loop.agenda
+        self._record = history.record
+        self._history = history
+        self._loop = kernel.loop
+
+    def note(self, name: str, process: str, task_id: str | None = None, **fields: Any) -> None:
+        """Write a moment of a process."""
+        if not self._history.is_sealed:
+            self._record(name, at_us=self._agenda.now_us, process=process, task_id=task_id, **fields)
+
+    def observe(self, name: str, **fields: Any) -> None:
+        """Take what the broker tells (see :class:`tqsim.broker.rabbitmq.Server`)."""
+        if self._history.is_sealed:
+            return
+        message = fields.get("message")
+        if message is not None:
+            self._message(name, message, fields)
+            return
+        now_us = self._agenda.now_us
+        if name in ("queue.declared", "queue.deleted"):
+            self._record(name, at_us=now_us, process=_BROKER, queue=fields["queue"])
+        elif name in ("connection.opened", "connection.closed"):
+            self._record(name, at_us=now_us, process=fields["connection"])
+        elif name == "server.stopped":
+            self._record("broker.stopped", at_us=now_us, process=_BROKER)
+        elif name == "server.started":
+            self._record("broker.started", at_us=now_us, process=_BROKER)
+
+    def _message(self, name: str, message: Any, fields: dict[str, Any]) -> None:
+        headers = message.properties.get("application_headers") or {}
+        task_id = headers.get("id") if "task" in headers else None
+        if task_id is None and name == "message.published":
+            return  # events, remote control and replies: their deliveries say enough
+        if name == "message.published":
+            self._published(message, headers, task_id)
+        elif task_id is not None:
+            more = {key: fields[key] for key in _OF_MESSAGE if fields.get(key) is not None}
+            self._record(name, at_us=self._agenda.now_us, process=_BROKER, task_id=task_id, **more)
+
+    def _published(self, message: Any, headers: Any, task_id: Any) -> None:
+        process = self._loop.loaded
+        owner = process if process.parent is None else process.parent
+        self._record(
+            "task.published",
+            at_us=self._agenda.now_us,
+            process=owner.name,
+            task_id=task_id,
+            task=headers.get("task"),
+            retries=headers.get("retries") or 0,
+            eta=headers.get("eta"),
+            expires=headers.get("expires"),
+            exchange=message.exchange,
+            routing_key=message.routing_key,
+            queue=message.routing_key,
+            args=headers.get("argsrepr"),
+            kwargs=headers.get("kwargsrepr"),
+            root_id=headers.get("root_id"),
+            parent_id=headers.get("parent_id"),
+            group_id=headers.get("group"),
+        )

@@ -1,0 +1,74 @@
+"""The arguments of a simulation, validated.
+
+The main name is :class:`Settings`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Final
+
+from tqsim import durations
+from tqsim.durations import Duration
+from tqsim.errors import UsageError
+from tqsim.kernel import KernelOptions
+from tqsim.kernel.clock import parse_start
+
+__all__ = ["DEFAULT_START", "Settings", "installed_versions"]
+
+DEFAULT_START: Final = "2030-01-01T00:00:00Z"
+_PREEMPTED: Final = ("random", "pct")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What :class:`tqsim.Simulation` was asked for; see there for the meaning of each."""
+
+    seed: int
+    policy: str
+    start: str | datetime.datetime
+    timezone: str
+    preemption: Duration
+    history: bool
+    allow_network: Sequence[str]
+    still_events_max: int
+    stall: Duration
+    reproduction: str
+
+    def kernel_options(self) -> KernelOptions:
+        """Return the kernel's part, or raise :class:`~tqsim.UsageError` for a wrong value."""
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise UsageError(f"seed={self.seed!r} is not a seed; expected a whole number.")
+        if isinstance(self.still_events_max, bool) or not isinstance(self.still_events_max, int):
+            raise UsageError(f"still_events_max={self.still_events_max!r}; expected a whole number of events.")
+        if isinstance(self.allow_network, str):
+            raise UsageError(
+                f'allow_network={self.allow_network!r} is text; expected a list such as ["localhost:5432"].'
+            )
+        preemption_us = durations.microseconds(self.preemption, "preemption")
+        is_preempted = isinstance(self.policy, str) and self.policy.startswith(_PREEMPTED)
+        return KernelOptions(
+            seed=self.seed,
+            policy=self.policy,
+            start=parse_start(self.start),
+            time_zone=self.timezone,
+            preemption_us=preemption_us if is_preempted else 0,
+            still_events_max=self.still_events_max,
+            stall_s=durations.microseconds(self.stall, "stall") / durations.MICROSECONDS_PER_SECOND,
+            allow_network=tuple(self.allow_network),
+        )
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions that a run depends on, by distribution."""
+    return {name: _version(name) for name in ("tqsim-celery", "celery", "kombu")}
+
+
+def _version(distribution: str) -> Any:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,368 @@
+"""A simulation: one universe with a clock, a seed, a broker, processes and a history.
+
+The main name is :class:`Simulation`, the public entry of tqsim.  It puts the parts together and
+knows none of their insides.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tqsim import durations
+from tqsim.broker.profile import RabbitMQ, profile_for
+from tqsim.broker.rabbitmq.views import QueueView
+from tqsim.broker.runtime import BrokerRuntime
+from tqsim.checks import run_checks
+from tqsim.durations import Duration
+from tqsim.errors import ClosedError, NoProgress, TqsimError, UsageError
+from tqsim.history import History, RunInfo
+from tqsim.kernel import Kernel
+from tqsim.kernel.fibers import Fiber
+from tqsim.load import Arrivals, Distribution, Service
+from tqsim.load.distributions import sampler
+from tqsim.load.services import ServiceError
+from tqsim.simulation.applications import Applications
+from tqsim.simulation.faultlines import FaultLines
+from tqsim.simulation.handles import BeatHandle, ClientHandle, WorkerHandle
+from tqsim.simulation.idleness import Idleness
+from tqsim.simulation.recording import Recorder
+from tqsim.simulation.sending import send_load
+from tqsim.simulation.settings import DEFAULT_START, Settings, installed_versions
+from tqsim.worker.beat import BeatProgram
+from tqsim.worker.listeners import listen
+from tqsim.worker.program import WorkerProgram
+
+__all__ = ["Simulation"]
+
+_STILL_EVENTS_MAX: Final = 5_000_000
+_LIMIT: Final = "30d"
+
+
+class Simulation:
+    """Runs a Celery application in virtual time; use it in a ``with`` statement.
+
+    ``app`` is the application, unmodified.  Everything that happens depends on ``seed`` only.
+    ``broker`` is a profile such as ``tqsim.RabbitMQ()``; without it the application's URL decides.
+    ``policy`` orders what is ready at one instant: ``"fifo"``, ``"random"`` or ``"pct(depth)"``;
+    under the last two a fiber may also be held back, by at most ``preemption``.  ``start`` is the
+    first instant and ``timezone`` that of every process.  ``history=False`` keeps no record.
+    ``allow_network`` lists ``"host:port"`` that real connections may go to.  A run ends with
+    :class:`~tqsim.NoProgress` after ``still_events_max`` events without time moving, or when a
+    piece of code does not give way for ``stall`` of real time.  ``reproduction`` is the line that
+    ends the report of a failure.
+
+    Raises :class:`~tqsim.UsageError` for a wrong argument or a second open simulation, and
+    :class:`~tqsim.UnsupportedError` for a broker or result backend that is not simulated.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        seed: int = 0,
+        broker: RabbitMQ | None = None,
+        policy: str = "fifo",
+        start: str | datetime.datetime = DEFAULT_START,
+        timezone: str = "UTC",
+        preemption: Duration = "10ms",
+        history: bool = True,
+        allow_network: Sequence[str] = (),
+        still_events_max: int = _STILL_EVENTS_MAX,
+        stall: Duration = "60s",
+        reproduction: str = "",
+    ) -> None:
+        self._settings = Settings(
+            seed=seed, policy=policy, start=start, timezone=timezone, preemption=preemption, history=history,
+            allow_network=allow_network, still_events_max=still_events_max, stall=stall, reproduction=reproduction,
+        )  # fmt: skip
+        self._app = app
+        self._applications = Applications(app)
+        options = self._settings.kernel_options()
+        if broker is not None and not isinstance(broker, RabbitMQ):
+            raise UsageError(f"broker={broker!r} is not a broker profile; expected tqsim.RabbitMQ().")
+        profile = broker or profile_for(app)
+        self._kernel = Kernel(options)
+        self._kernel.loop.on_fiber_error = self._on_fiber_error
+        self.history = History(
+            RunInfo(
+                seed=seed, policy=policy, start=options.start.isoformat(), versions=installed_versions(),
+                reproduction=reproduction,
+            ),
+            enabled=history,
+        )  # fmt: skip
+        self._recorder = Recorder(self._kernel, self.history) if history else None
+        self._note = None if self._recorder is None else self._recorder.note
+        observe = None if self._recorder is None else self._recorder.observe
+        self._broker = BrokerRuntime(self._kernel, profile, observe)
+        self._workers: dict[str, WorkerProgram] = {}
+        self._beats: dict[str, BeatProgram] = {}
+        self._clients: dict[str, ClientHandle] = {}
+        self._services: dict[str, Service] = {}
+        self._costs: dict[str, Distribution] = {}
+        self._state = "new"
+        self._idleness = Idleness(self._broker, self._workers, self._clients)
+        self.faults = FaultLines(self._kernel, self._act, self._note)
+
+    # -- opening and closing ------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        if self._state != "new":
+            raise UsageError("A simulation can be opened once; make a new Simulation(...) for another run.")
+        self._kernel.extra_replacements = self._applications.replacements(self._kernel)
+        self._kernel.open(self._applications.functions())
+        try:
+            self._broker.install()
+            self._applications.install(self._kernel)
+            if self._note is not None:
+                listen(self._kernel, self._note)
+        except BaseException:
+            self._kernel.close()
+            raise
+        self._state = "open"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state = "closed"
+        self.history.seal(at_us=self._kernel.loop.now_us)
+        try:
+            self._kernel.close()
+        except Exception:
+            if error is None:  # never mask the test's own exception
+                raise
+
+    def _require_open(self) -> None:
+        if self._state == "closed":
+            raise ClosedError("The simulation has ended; nothing can happen in it any more.")
+        if self._state == "new":
+            raise UsageError("The simulation is not open; use it as: with tqsim.Simulation(app) as sim: ...")
+
+    # -- processes ----------------------------------------------------------------------------
+
+    def worker(self, name: str = "celery", *, app: Any = None, **options: Any) -> WorkerHandle:
+        """Start a Celery worker; ``options`` are those of ``celery worker``.
+
+        For example ``concurrency=4``, ``queues=["celery"]``, ``pool="solo"``,
+        ``prefetch_multiplier=1``, ``max_tasks_per_child=100``, ``task_events=True``.  ``gossip``,
+        ``mingle`` and ``heartbeat`` are off unless given as true.  ``app`` is another application
+        that shares the broker.  The worker connects when the simulation next runs.
+        """
+        self._require_open()
+        self._require_new_name(name)
+        worker_app = self._application(app)
+        self._applications.require_tasks(worker_app)
+        cost_us = self._cost_us
+        program = WorkerProgram(self._kernel, worker_app, name, options, self._note, cost_us)
+        program.start()
+        self._workers[name] = program
+        return WorkerHandle(program, self._require_open)
+
+    def beat(self, name: str = "beat", *, app: Any = None, **options: Any) -> BeatHandle:
+        """Start Celery's beat; ``options`` are ``max_interval`` and ``scheduler``."""
+        self._require_open()
+        self._require_new_name(name)
+        program = BeatProgram(self._kernel, self._application(app), name, options, self._note)
+        program.start()
+        self._beats[name] = program
+        return BeatHandle(program, self._require_open)
+
+    def client(self, function: Callable[[], Any], name: str | None = None) -> ClientHandle:
+        """Run ``function()`` as a process of its own, which may publish and wait for results."""
+        self._require_open()
+        if not callable(function):
+            raise UsageError(f"client({function!r}): expected a function without arguments.")
+        name = name or f"client{len(self._clients) + 1}"
+        self._require_new_name(name)
+        process = self._kernel.new_process(name)
+        handle = self._clients[name] = ClientHandle(self._kernel, process, function)
+        if self._note is not None:
+            self._note("process.started", name, None, kind="client", pid=process.pid)
+        return handle
+
+    def load(self, arrivals: Arrivals, signature: Any, name: str | None = None) -> ClientHandle:
+        """Publish ``signature`` at every arrival, from a client process of its own.
+
+        ``signature`` is a Celery signature, or a function that takes the number of the arrival
+        (from 0) and returns one.
+        """
+        self._require_open()
+        if not isinstance(arrivals, Arrivals):
+            raise UsageError(f"load({arrivals!r}): expected arrivals such as tqsim.load.poisson(5, for_='10m').")
+        name = name or f"load{len(self._clients) + 1}"
+        return self.client(lambda: send_load(self._kernel, arrivals, signature), name)
+
+    def service(self, name: str, **options: Any) -> Service:
+        """Simulate a dependency of the task code; see :class:`tqsim.load.Service` for the options.
+
+        ``replaces="package.module:function"`` puts it in the place of a function of the
+        application while the simulation is open.
+        """
+        self._require_open()
+        if name in self._services:
+            raise UsageError(f"service {name!r} exists already; give the second one another name.")
+        replaces = options.pop("replaces", None)
+        try:
+            service = Service(self._kernel, name, note=self._note, **options)
+        except TypeError as error:
+            raise UsageError(
+                f"service {name!r}: {error}; expected latency, capacity, error_rate, error, reply or replaces."
+            ) from None
+        if replaces is not None:
+            self._applications.replace_function(self._kernel, replaces, service)
+        self._services[name] = service
+        return service
+
+    def cost(self, task: Any, seconds: Duration | Distribution) -> None:
+        """Let the given virtual time pass before the body of a task runs.
+
+        ``task`` is a task or its name; ``seconds`` a duration or a distribution.  Code that never
+        blocks takes no virtual time otherwise.
+        """
+        self._require_open()
+        name = task if isinstance(task, str) else getattr(task, "name", None)
+        self._applications.require_registered(name)
+        self._costs[str(name)] = sampler(seconds, "seconds")
+
+    def _cost_us(self, task_name: str) -> int:
+        distribution = self._costs.get(task_name)
+        if distribution is None:
+            return 0
+        return distribution(self._kernel.loop.require_current().draws.generator)
+
+    def _application(self, app: Any) -> Any:
+        if app is None:
+            return self._app
+        self._applications.add(self._kernel, app)
+        return app
+
+    def _require_new_name(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"name={name!r} is not a name; expected text.")
+        if name in self._workers or name in self._beats or name in self._clients:
+            raise UsageError(f"A process called {name!r} exists already; restart() it or choose another name.")
+
+    # -- running ------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime.datetime:
+        """The present moment of the simulation, in UTC."""
+        return self._kernel.clock.now()
+
+    @property
+    def elapsed(self) -> float:
+        """Virtual seconds since the start."""
+        return self._kernel.now_s
+
+    def run(
+        self,
+        *,
+        for_: Duration | None = None,
+        until: datetime.datetime | Callable[[], object] | None = None,
+        limit: Duration = _LIMIT,
+    ) -> None:
+        """Let virtual time pass: ``for_`` a duration, or ``until`` a moment or a true predicate.
+
+        A predicate is tried after every event; if it is not true within ``limit``, or nothing is
+        left to happen, the verdict is :class:`~tqsim.NoProgress`.
+        """
+        self._require_open()
+        self._require_test_fiber("run")
+        if (for_ is None) == (until is None):
+            raise UsageError('run() takes for_="10m" or until=<datetime or predicate>, and only one of them.')
+        loop = self._kernel.loop
+        if for_ is not None:
+            self._kernel.run_until(loop.now_us + durations.microseconds(for_, "for_"))
+        elif callable(until):
+            self._run_until_true(until, durations.microseconds(limit, "limit"))
+        elif isinstance(until, datetime.datetime):
+            moment = until if until.tzinfo is not None else until.replace(tzinfo=datetime.timezone.utc)
+            delta_us = (moment - self.now) // datetime.timedelta(microseconds=1)
+            if delta_us < 0:
+                raise UsageError(f"run(until={until!r}) is in the past; it is {self.now.isoformat()} now.")
+            self._kernel.run_until(loop.now_us + delta_us)
+        else:
+            raise UsageError(f"run(until={until!r}): expected a datetime or a function without arguments.")
+
+    def run_until_idle(self, *, limit: Duration = _LIMIT) -> None:
+        """Run until nothing is left to do: no message ready or unacknowledged, no task or client running.
+
+        Beat, heartbeats and other background work do not count.  When that takes more than
+        ``limit`` the verdict is :class:`~tqsim.NoProgress`, which names what it waited for.
+        """
+        self._require_open()
+        self._require_test_fiber("run_until_idle")
+        limit_us = durations.microseconds(limit, "limit")
+        if not self._kernel.run_until_quiet(self._idleness.is_idle, self._kernel.loop.now_us + limit_us):
+            raise NoProgress(
+                f"Not idle after {durations.text(limit_us)} of virtual time. Still there: "
+                f"{self._idleness.describe()}.\n{self.history.info.line}"
+            )
+
+    def _run_until_true(self, predicate: Callable[[], object], limit_us: int) -> None:
+        until_us = self._kernel.loop.now_us + limit_us
+        if not self._kernel.run_while(lambda: not predicate(), until_us):
+            name = getattr(predicate, "__name__", repr(predicate))
+            raise NoProgress(
+                f"run(until={name}): not true within {durations.text(limit_us)} of virtual time, and nothing "
+                f"more happens before. Still there: {self._idleness.describe()}.\n{self.history.info.line}"
+            )
+
+    def _require_test_fiber(self, what: str) -> None:
+        if self._kernel.loop.current is not self._kernel.loop.main:
+            raise UsageError(f"sim.{what}() was called inside the simulation; only the test itself may run it.")
+
+    # -- looking and judging ------------------------------------------------------------------
+
+    def queue(self, name: str) -> QueueView:
+        """A look into one queue of the broker: ``ready_count``, ``unacked_count``, ``messages()``."""
+        return self._broker.queue(name)
+
+    def restart_broker(self) -> None:
+        """Restart the broker at once: connections break, only what is durable survives."""
+        self._require_open()
+        self._broker.restart()
+
+    def check(self, *checks: Any) -> None:
+        """Judge the history so far; raises :class:`~tqsim.CheckFailed` that names tasks and moments."""
+        run_checks(self.history, checks)
+
+    # -- faults -------------------------------------------------------------------------------
+
+    def _act(self, verb: str, target: str) -> None:
+        if verb.startswith("service."):
+            service = _known(self._services, target, "service")
+            service.fail() if verb == "service.fail" else service.recover()
+        elif verb == "worker.kill":
+            program = _known(self._workers, target, "worker")
+            if program.is_alive:
+                program.kill()
+        elif verb == "worker.restart":
+            program = _known(self._workers, target, "worker")
+            if not program.is_alive:
+                program.start()
+        elif verb == "broker.stop":
+            self._broker.stop()
+        elif verb == "broker.start":
+            self._broker.start()
+        else:
+            raise UsageError(f"verb={verb!r} is not a step of a fault.")
+
+    def _on_fiber_error(self, fiber: Fiber) -> None:
+        error = fiber.error
+        if self._note is not None:
+            self._note("process.crashed", fiber.process.name, None, error=repr(error))
+        assert error is not None
+        if isinstance(error, TqsimError):
+            raise error
+        raise error
+
+
+def _known(items: dict[str, Any], name: str, kind: str) -> Any:
+    if name not in items:
+        known = ", ".join(sorted(items)) or "none"
+        raise UsageError(f"There is no {kind} called {name!r} in this simulation; there are: {known}.")
+    return items[name]

@@ -1,0 +1,231 @@
+"""Celery's event loop on virtual time: kombu's own ``Hub`` with a simulated poller.
+
+The main name is :func:`hub_class`.  The hub, its timers and Celery's ``asynloop`` run as they
+are; only ``poll()`` waits in virtual time.  A turn of the hub in which nothing is due and nothing
+is ready does nothing, so after one such turn the poller sleeps until the next timer: an idle
+worker costs nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+from kombu.asynchronous import hub as kombu_hub
+from kombu.asynchronous import timer as kombu_timer
+from kombu.utils.eventio import READ, WRITE
+from vine import Thenable, promise
+
+from tqsim.durations import MICROSECONDS_PER_SECOND
+from tqsim.kernel import TIMED_OUT
+from tqsim.kernel.fibers import Fiber
+from tqsim.kernel.kernel import Kernel
+
+__all__ = ["OrderedSet", "hub_class", "timer_class"]
+
+
+class OrderedSet(dict[Any, None]):
+    """The part of ``set`` that the hub uses, in the order of addition.
+
+    A plain set would be walked in the order of memory addresses.
+    """
+
+    def add(self, item: Any) -> None:
+        """Add an item; an item that is there keeps its place."""
+        self[item] = None
+
+    def discard(self, item: Any) -> None:
+        """Remove an item if it is there."""
+        dict.pop(self, item, None)
+
+    def copy(self) -> OrderedSet:
+        """Return a copy."""
+        return OrderedSet(self)
+
+    __copy__ = copy
+
+    def pop(self, *args: Any) -> Any:
+        """Remove and return the oldest item."""
+        item = next(iter(self))
+        del self[item]
+        return item
+
+
+class _Entry(kombu_timer.Entry):  # type: ignore[misc]
+    """A timer entry that is ordered by when it was made, not by its address."""
+
+    __slots__ = ("number",)
+    _numbers: Any = None
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self.number < other.number)
+
+
+def timer_class() -> type:
+    """Return kombu's timer with entries of one simulation, numbered in the order of making."""
+    numbers = itertools.count()
+
+    class Entry(_Entry):
+        __slots__ = ()
+
+        def __init__(self, fun: Any, args: Any = None, kwargs: Any = None) -> None:
+            super().__init__(fun, args, kwargs)
+            self.number = next(numbers)
+
+    class Timer(kombu_timer.Timer):  # type: ignore[misc]
+        """kombu's timer."""
+
+    Timer.Entry = Entry
+    return Timer
+
+
+class _Waker:
+    """The place of the hub's socket pair; the poller is woken directly."""
+
+    def __init__(self, wire: Any, poller: _Poller) -> None:
+        self.wire = wire
+        self.pid = os.getpid()
+        self.wake = poller.wake
+
+    def fileno(self) -> int:
+        return int(self.wire.number)
+
+    def drain(self) -> None:
+        """Nothing is ever written to it."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Poller:
+    """``poll()`` in virtual time over simulated wires."""
+
+    def __init__(self, kernel: Kernel, timer: Any) -> None:
+        self._kernel = kernel
+        self._timer = timer
+        self._flags: dict[int, int] = {}
+        self._wires: dict[int, Any] = {}
+        self._parked: Fiber | None = None
+        self._is_woken = False
+        self._was_quiet = False
+
+    def register(self, fd: Any, flags: int) -> int:
+        number = fd if isinstance(fd, int) else int(fd.fileno())
+        wire = self._kernel.wires.get(number)
+        if wire is None:
+            raise ValueError(f"{number} is not a simulated connection")
+        self._flags[number] = self._flags.get(number, 0) | flags
+        if number not in self._wires:
+            self._wires[number] = wire
+            wire.pollers.append(self)
+        return number
+
+    def unregister(self, fd: Any) -> None:
+        number = fd if isinstance(fd, int) else int(fd.fileno())
+        self._flags.pop(number, None)
+        wire = self._wires.pop(number, None)
+        if wire is not None:
+            wire.pollers.remove(self)
+
+    def wake(self) -> None:
+        """Let ``poll()`` return."""
+        self._is_woken = True
+        if self._parked is not None:
+            self._kernel.loop.wake(self._parked)
+
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        ready = self._ready()
+        self._kernel.loop.require_current().reads = 0
+        if ready or self._is_woken or timeout == 0:
+            self._is_woken = self._was_quiet = False
+            return ready
+        loop = self._kernel.loop
+        timeout_us, is_timer = self._wait_us(timeout)
+        self._parked = loop.require_current()
+        before = len(self._parked.interrupts)
+        try:
+            answer = loop.park("an event", timeout_us)
+        finally:
+            self._parked = None
+        self._was_quiet = answer is TIMED_OUT and not is_timer and not before
+        self._is_woken = False
+        return self._ready()
+
+    def _wait_us(self, timeout: float | None) -> tuple[int | None, bool]:
+        """How long to wait, and whether a timer is due then."""
+        queue = self._timer._queue
+        while queue and queue[0].entry.canceled:
+            kombu_timer.heapq.heappop(queue)
+        due_us = None
+        if queue:
+            due_us = round(queue[0].eta * MICROSECONDS_PER_SECOND) - self._kernel.clock.epoch_us
+            due_us = max(due_us, 1)
+        if self._was_quiet or timeout is None:
+            return due_us, True
+        timeout_us = max(1, round(timeout * MICROSECONDS_PER_SECOND))
+        if due_us is not None and due_us <= timeout_us:
+            return due_us, True
+        return timeout_us, False
+
+    def _ready(self) -> list[tuple[int, int]]:
+        result = []
+        for number, wire in self._wires.items():
+            flags = self._flags[number]
+            if flags & READ and wire.is_readable():
+                result.append((number, READ))
+            elif flags & WRITE:
+                result.append((number, WRITE))
+        return result
+
+    def close(self) -> None:
+        for number in list(self._wires):
+            self.unregister(number)
+
+
+def hub_class(kernel: Kernel) -> type:
+    """Return kombu's ``Hub`` for the workers of one simulation."""
+
+    class Hub(kombu_hub.Hub):  # type: ignore[misc]
+        """kombu's hub, polling in virtual time."""
+
+        def __init__(self, timer: Any = None) -> None:
+            super().__init__(timer)
+            self.on_tick = OrderedSet()
+            self.on_close = OrderedSet()
+            self._ready = OrderedSet()
+
+        def _create_poller(self) -> None:
+            self._poller = _Poller(kernel, self.timer)
+            self._register_fd = self._poller.register
+            self._unregister_fd = self._poller.unregister
+            waker = getattr(self, "_waker", None)
+            if waker is not None:
+                waker.wake = self._poller.wake
+
+        def _create_waker(self) -> _Waker:
+            wire = kernel.wires.new(lambda: False)
+            self._waker = _Waker(wire, self.poller)
+            self.poller.register(wire.number, READ)
+            return self._waker
+
+        def _pop_ready(self) -> OrderedSet:
+            ready, self._ready = self._ready, OrderedSet()
+            return ready
+
+        def call_soon(self, callback: Any, *args: Any) -> Any:
+            if not isinstance(callback, Thenable):
+                callback = promise(callback, args)
+            self._ready.add(callback)
+            if self._poller is not None:
+                self._poller.wake()
+            return callback
+
+        def wake(self) -> None:
+            """Let the loop look around: something that it checks on each turn has changed."""
+            if self._poller is not None:
+                self._poller.wake()
+
+    return Hub
+
+

@@ -1,0 +1,185 @@
+"""A Celery worker as a simulated process: ``celery.apps.worker.Worker`` in a fiber.
+
+The main name is :class:`WorkerProgram`.  It is what ``celery worker`` starts, with the same
+options; it can be stopped by signal, killed, and started again, and remembers across restarts
+nothing but its options.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import concurrency
+from celery.apps.worker import Worker
+from celery.concurrency.prefork import TaskPool as CeleryPrefork
+
+from tqsim.errors import UnsupportedError, UsageError
+from tqsim.kernel import Kernel, Process
+from tqsim.worker.inline import inline_pool_class
+from tqsim.worker.pins import HOST_NAME
+from tqsim.worker.pool import pool_class
+from tqsim.worker.runtime import Note, WorkerRuntime
+
+__all__ = ["WorkerProgram"]
+
+_GREEN: Final = ("gevent", "eventlet")
+
+
+class WorkerProgram:
+    """One worker; ``name`` is the part of its node name before ``@sim``.
+
+    ``options`` are those of ``celery worker`` (``concurrency``, ``queues``, ``prefetch_multiplier``,
+    ``max_tasks_per_child``, ...).  Gossip, mingle and heartbeats are off unless asked for.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        app: Any,
+        name: str,
+        options: dict[str, Any],
+        note: Note | None,
+        cost_us: Callable[[Any], int] | None,
+    ) -> None:
+        self.app = app
+        self.name = name
+        self.hostname = name if "@" in name else f"{name}@{HOST_NAME}"
+        self.process: Process | None = None
+        self.runtime: WorkerRuntime | None = None
+        self.celery_worker: Any = None
+        self.starts = 0
+        self.failure: BaseException | None = None
+        self._kernel = kernel
+        self._options = options
+        self._note = note
+        self._cost_us = cost_us
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the worker's main process lives."""
+        return self.process is not None and self.process.is_alive
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a task is running or waits for a child of this worker."""
+        if not self.is_alive or self.runtime is None:
+            return False
+        pool = getattr(self.celery_worker, "pool", None)
+        return bool(getattr(pool, "cache", None)) or self.runtime.is_busy
+
+    def start(self) -> None:
+        """Start the worker's process; it connects as soon as the simulation runs."""
+        if self.is_alive:
+            raise UsageError(f"Worker {self.name!r} is running already; kill() or stop() it first.")
+        self.starts += 1
+        self.failure = None
+        process = self.process = self._kernel.new_process(self.name)
+        self.runtime = WorkerRuntime(self._kernel, self.app, process, self.hostname, self._note, self._cost_us)
+        options = self._celery_options()
+        self.runtime.note(
+            "process.restarted" if self.starts > 1 else "process.started",
+            kind="worker", pid=process.pid, concurrency=options.get("concurrency") or self._conf_concurrency(),
+        )  # fmt: skip
+        fiber = self._kernel.loop.spawn(lambda: self._run(options), self.name, process)
+        fiber.background = True
+
+    def _conf_concurrency(self) -> int:
+        return int(self.app.conf.worker_concurrency or 1)
+
+    def _run(self, options: dict[str, Any]) -> None:
+        assert self.process is not None
+        process = self.process
+        self.app.set_current()
+        exit_code = 0
+        try:
+            worker = self.celery_worker = Worker(app=self.app, hostname=self.hostname, **options)
+            worker.start()
+            exit_code = worker.exitcode or 0
+        except SystemExit as error:
+            exit_code = error.code if isinstance(error.code, int) else 1
+        except Exception as error:
+            self.failure = error
+            exit_code = 1
+            self._kernel.end_process(process, exit_code)
+            raise
+        if self.runtime is not None:
+            self.runtime.note("process.stopped", kind="worker", exit_code=exit_code)
+        self._kernel.end_process(process, exit_code)
+
+    def _celery_options(self) -> dict[str, Any]:
+        options = dict(self._options)
+        gossip = options.pop("gossip", False)
+        mingle = options.pop("mingle", False)
+        heartbeat = options.pop("heartbeat", False)
+        queues = options.pop("queues", None)
+        if queues is not None:
+            options["queues"] = [queues] if isinstance(queues, str) else list(queues)
+        options.update(
+            without_gossip=not gossip,
+            without_mingle=not mingle,
+            without_heartbeat=not heartbeat,
+            quiet=True,
+            pool=self._pool(options.pop("pool", None) or self.app.conf.worker_pool),
+        )
+        return options
+
+    def _pool(self, wanted: Any) -> Any:
+        assert self.runtime is not None
+        if wanted in _GREEN:
+            raise UnsupportedError(
+                f"worker {self.name!r}: pool={wanted!r} is not simulated yet; expected 'prefork', 'solo' or 'threads'."
+            )
+        if wanted in ("prefork", "processes", CeleryPrefork):
+            return pool_class(self._kernel, self.runtime)
+        try:
+            implementation = concurrency.get_implementation(wanted)
+        except (ImportError, AttributeError, KeyError) as error:
+            raise UsageError(
+                f"worker {self.name!r}: pool={wanted!r} is not a pool; expected 'prefork', 'solo' or 'threads'."
+            ) from error
+        return inline_pool_class(implementation, self.runtime)
+
+    # -- ends ---------------------------------------------------------------------------------
+
+    def send(self, number: int) -> None:
+        """Send a signal to the worker's main process."""
+        self._require_alive("stop")
+        assert self.process is not None
+        self._kernel.system.deliver(self.process, number)
+        hub = getattr(self.celery_worker, "hub", None)
+        if hub is not None:
+            hub.wake()
+
+    def stop(self) -> None:
+        """Ask for a warm shutdown, as SIGTERM does."""
+        self.send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the worker and its children at once, as SIGKILL does."""
+        self._require_alive("kill")
+        assert self.process is not None
+        if self.runtime is not None:
+            for process, task_id, number in list(self.runtime.active.values()):
+                if process.is_alive:
+                    self.runtime.note("task.lost", task_id, child=process.pid, delivery=number)
+            self.runtime.note("process.killed", kind="worker", signal="SIGKILL")
+        self._kernel.end_process(self.process, -signal.SIGKILL)
+
+    def kill_child(self, index: int = 0) -> None:
+        """End one child of the pool at once; ``index`` counts from 0."""
+        self._require_alive("kill_child")
+        children = [child for child in getattr(self.celery_worker.pool, "children", []) if child.process.is_alive]
+        if not 0 <= index < len(children):
+            raise UsageError(
+                f"worker {self.name!r}: kill_child({index}): it has {len(children)} living children; "
+                f"expected an index from 0 to {len(children) - 1}."
+            )
+        self._kernel.end_process(children[index].process, -signal.SIGKILL)
+
+    def _require_alive(self, what: str) -> None:
+        if not self.is_alive:
+            raise UsageError(
+                f"Worker {self.name!r} cannot {what}: it has ended already. Start it again with restart()."
+            )
