@@ -67,6 +67,8 @@ def text(value_us: int) -> str:
     """Return microseconds in the shortest readable form, such as ``"2m 30s"`` or ``"12.5ms"``."""
     if value_us < 0:
         return "-" + text(-value_us)
+    if value_us == 0:
+        return "0s"
     if value_us < 1_000:
         return f"{value_us}us"
     if value_us < MICROSECONDS_PER_SECOND:

@@ -52,6 +52,10 @@ class BrokerRuntime:
     def _expire(self) -> None:
         self.server.expire()
 
+    def observe_with(self, observe: Callable[..., None] | None) -> None:
+        """Tell another observer from now on."""
+        self.server.observe_with(observe)
+
     # -- what a test sees ---------------------------------------------------------------------
 
     def restart(self) -> None:

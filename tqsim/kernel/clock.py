@@ -17,12 +17,12 @@ import importlib
 import os
 import pickle
 import time
+from _thread import get_ident
 from collections.abc import Callable
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import freezegun.api
-from _thread import get_ident
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.errors import UsageError
@@ -34,7 +34,7 @@ __all__ = ["Clock", "parse_start"]
 
 _RealDatetime: Final = freezegun.api.real_datetime
 _RealDate: Final = freezegun.api.real_date
-_UTC: Final = datetime_module.timezone.utc
+_UTC: Final = datetime_module.UTC
 _EPOCH: Final = _RealDatetime(1970, 1, 1, tzinfo=_UTC)
 _MICROSECOND: Final = datetime_module.timedelta(microseconds=1)
 #: A fiber that reads the clock this often without doing anything else is waiting busily.
@@ -84,7 +84,8 @@ class Clock:
             self._zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError, TypeError):
             raise UsageError(
-                f'timezone={time_zone!r} is not a known time zone; expected a name such as "UTC" or "Europe/Paris".'
+                f"timezone={time_zone!r} is not a known time zone; expected a name such as "
+                '"UTC" or "Europe/Paris".'
             ) from None
 
     @property
@@ -153,7 +154,7 @@ class _TimeFunctions:
         def in_simulation() -> bool:
             return get_ident() == owner and not loop.is_closed
 
-        def seconds(real: Callable[[], float]) -> Callable[[], float]:
+        def seconds(real: Callable[[], float]) -> Any:
             def stand_in() -> float:
                 if get_ident() != owner or loop.is_closed:
                     return real()
@@ -161,7 +162,7 @@ class _TimeFunctions:
 
             return _named(stand_in, real)
 
-        def nanoseconds(real: Callable[[], int]) -> Callable[[], int]:
+        def nanoseconds(real: Callable[[], int]) -> Any:
             def stand_in() -> int:
                 return read_us() * 1_000 if in_simulation() else real()
 

@@ -7,19 +7,34 @@ The main name is :class:`Fiber`.  Who runs when is decided by the loop, and what
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import greenlet
 
 if TYPE_CHECKING:
     from tqsim.kernel.agenda import Timer
     from tqsim.kernel.chance import Draws
+    from tqsim.kernel.locals import Values
     from tqsim.kernel.processes import Process
 
-__all__ = ["Fiber", "FiberExit"]
+__all__ = ["TIMED_OUT", "Fiber", "FiberExit"]
 
 #: What ends a leftover fiber when a simulation closes.
 FiberExit = greenlet.GreenletExit
+
+
+class _TimedOut:
+    """The type of :data:`TIMED_OUT`."""
+
+    def __repr__(self) -> str:
+        return "TIMED_OUT"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+#: Returned by a wait when its timeout passed.
+TIMED_OUT: Final = _TimedOut()
 
 
 class Fiber:
@@ -29,6 +44,7 @@ class Fiber:
     ``interrupts`` are signal handlers that run in the fiber before anything else.
     ``wake_value`` is what the next return of ``park`` gives, ``throwing`` an exception that it
     raises instead.  ``draws`` is the source of chance of whatever the fiber is working on.
+    ``reads`` counts looks at the clock since the last wait, ``refusals`` waits refused at the end.
     """
 
     __slots__ = (
@@ -46,12 +62,13 @@ class Fiber:
         "priority",
         "process",
         "reads",
+        "refusals",
         "thread",
         "thread_state",
         "throwing",
         "timer",
-        "wake_value",
         "waiters",
+        "wake_value",
     )
 
     def __init__(self, name: str, process: Process, ident: int, draws: Draws) -> None:
@@ -69,8 +86,9 @@ class Fiber:
         self.parked_reason: str | Callable[[], str] | None = None
         self.priority: float | None = None
         self.reads = 0
+        self.refusals = 0
         self.thread: Any = None
-        self.thread_state: dict[Any, Any] | None = None
+        self.thread_state: Values | None = None
         self.throwing: BaseException | None = None
         self.timer: Timer | None = None
         self.wake_value: Any = None

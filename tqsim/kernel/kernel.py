@@ -7,8 +7,7 @@ operating system, and neither brokers nor Celery.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,6 +22,7 @@ from tqsim.kernel.clock import Clock
 from tqsim.kernel.garbage import Garbage
 from tqsim.kernel.locals import ThreadLocals
 from tqsim.kernel.loop import Loop
+from tqsim.kernel.module_locks import ModuleLocks
 from tqsim.kernel.network import Network
 from tqsim.kernel.patches import Patches
 from tqsim.kernel.policy import parse_policy
@@ -75,9 +75,9 @@ class Kernel:
         self.system = System(self.loop, self.end_process)
         self.system.new_pid()
         self.random = Randomness(self.loop, lambda: self.clock.epoch_us)
-        self.sqlite = Sqlite(self.loop, lambda form: self.clock.now().strftime(form))
+        self.sqlite = Sqlite(self.loop, self.clock.now)
         self.describe_task: Callable[[], str] = lambda: ""
-        self.network = Network(self.loop, options.allow_network, lambda: self.describe_task())
+        self.network = Network(self.loop, options.allow_network, lambda: self.describe_task())  # noqa: PLW0108 - set later
         self.on_process_end: list[Callable[[Process], None]] = []
         self.wires = Wires(self.loop)
         self._garbage = Garbage(self.loop)
@@ -122,6 +122,8 @@ class Kernel:
         self.clock.install(patches, replacements)
         patches.replace_everywhere(replacements, extra_functions)
         self._threading.install(patches)
+        self._module_locks = ModuleLocks(patches, self.loop, replacements)
+        self._module_locks.replace(extra_functions)
         self.random.install(patches, self.options.seed)
         self.system.install(patches)
         self.network.install(patches)
@@ -139,17 +141,9 @@ class Kernel:
             return
         self._is_open = False
         try:
-            self._activate_main()
             self.loop.close(self.processes)
         finally:
             self._leave()
-
-    def _activate_main(self) -> None:
-        if self.loop.loaded is not self.main:
-            self.loop.loaded.unload()
-            self.main.load()
-            self.loop.loaded = self.main
-        self.loop.exchange_thread_state(self.loop.main)
 
     def _leave(self) -> None:
         self.loop.is_closed = True
@@ -195,16 +189,17 @@ class Kernel:
 
     def run_until(self, due_us: int) -> None:
         """Let everything happen that is due up to ``due_us``, then stand at that moment."""
-        with self._guarded():
-            self.loop.sleep(max(0, due_us - self.loop.now_us))
+        if due_us > self.loop.now_us:
+            self.loop.sleep(due_us - self.loop.now_us)
+        # What is due at the same instant happens too, whoever asked for it first.
+        self.loop.park_until_quiet(lambda: True, due_us + 1)
 
     def run_until_quiet(self, is_enough: Callable[[], bool], until_us: int) -> bool:
         """Run until nothing is ready and ``is_enough()``; ``False`` when ``until_us`` came first.
 
         ``is_enough`` is called often and in the loop itself, so it must be cheap and never block.
         """
-        with self._guarded():
-            return self.loop.park_until_quiet(is_enough, until_us)
+        return self.loop.park_until_quiet(is_enough, until_us)
 
     def run_while(self, is_wanted: Callable[[], bool], until_us: int) -> bool:
         """Let one event after another happen while ``is_wanted()``; ``False`` at the limit."""
@@ -212,23 +207,10 @@ class Kernel:
             due_us = self.loop.agenda.next_due_us()
             if not len(self.loop.policy) and (due_us is None or due_us > until_us):
                 return False
-            with self._guarded():
-                self.loop.pass_one_event()
+            self.loop.pass_one_event()
         return True
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Turn the interrupt of the stall watchdog into its verdict."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            if self._watchdog.has_struck:
-                raise self._watchdog.error() from None
-            raise
 
     @property
     def now_s(self) -> float:
         """Virtual seconds since the start."""
         return self.loop.now_us / MICROSECONDS_PER_SECOND
-
-

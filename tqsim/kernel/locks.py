@@ -44,12 +44,13 @@ class WaitQueue:
             if fiber in self._fibers:
                 self._fibers.remove(fiber)
 
-    def wake_one(self, value: object = True) -> bool:
-        """Wake the fiber that has waited longest; ``False`` when nobody waits."""
+    def wake_one(self, value: object = True) -> Fiber | None:
+        """Wake the fiber that has waited longest and return it; ``None`` when nobody waits."""
         while self._fibers:
-            if self._loop.wake(self._fibers.popleft(), value):
-                return True
-        return False
+            fiber = self._fibers.popleft()
+            if self._loop.wake(fiber, value):
+                return fiber
+        return None
 
     def wake_all(self, value: object = True) -> None:
         """Wake everybody."""
@@ -64,30 +65,52 @@ class VirtualLock:
     """A ``threading.Lock`` between fibers.
 
     An unlocked lock costs no switch.  ``release`` hands the lock to the fiber that waited
-    longest, so nobody starves.
+    longest (its *heir*), so nobody starves; an heir that is killed or interrupted before it runs
+    again passes the lock on.
     """
 
-    __slots__ = ("__weakref__", "_locked", "_loop", "_waiting")
+    __slots__ = ("__weakref__", "_heir", "_locked", "_loop", "_waiting")
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._locked = False
+        self._heir: Fiber | None = None
         self._waiting: WaitQueue | None = None
 
     def acquire(self, blocking: bool = True, timeout: float = _FOREVER) -> bool:
         """As ``threading.Lock.acquire``; ``timeout`` counts virtual seconds."""
-        if not self._locked:
+        if not blocking and timeout != _FOREVER:
+            raise ValueError("can't specify a timeout for a non-blocking call")
+        if timeout < 0 and timeout != _FOREVER:
+            raise ValueError("timeout value must be a non-negative number")
+        if not self._locked or self._has_dead_heir():
             self._locked = True
+            self._heir = None
             return True
         if not blocking:
             return False
         loop = self._loop
         if loop.is_closed or not loop.in_loop_thread():
             return self._poll(timeout)
+        return self._wait(loop, None if timeout < 0 else round(timeout * MICROSECONDS_PER_SECOND))
+
+    def _has_dead_heir(self) -> bool:
+        heir = self._heir
+        return heir is not None and (heir.is_done or not heir.process.is_alive)
+
+    def _wait(self, loop: Loop, timeout_us: int | None) -> bool:
         if self._waiting is None:
             self._waiting = WaitQueue(loop)
-        timeout_us = None if timeout < 0 else round(timeout * MICROSECONDS_PER_SECOND)
-        return self._waiting.wait("a lock", timeout_us) is not TIMED_OUT
+        fiber = loop.require_current()
+        try:
+            is_ours = self._waiting.wait("a lock", timeout_us) is not TIMED_OUT
+        except BaseException:
+            if self._heir is fiber:
+                self.release()
+            raise
+        if is_ours:
+            self._heir = None
+        return is_ours
 
     def _poll(self, timeout: float) -> bool:
         """Wait in real time: a foreign thread, or anybody after the end of the simulation."""
@@ -103,9 +126,8 @@ class VirtualLock:
         """As ``threading.Lock.release``."""
         if not self._locked:
             raise RuntimeError("release unlocked lock")
-        if self._waiting is not None and self._waiting.wake_one():
-            return  # handed over: it stays locked
-        self._locked = False
+        self._heir = None if self._waiting is None else self._waiting.wake_one()
+        self._locked = self._heir is not None  # handed over: it stays locked
 
     def locked(self) -> bool:
         """Whether somebody holds the lock."""
@@ -113,6 +135,7 @@ class VirtualLock:
 
     def _at_fork_reinit(self) -> None:
         self._locked = False
+        self._heir = None
         self._waiting = None
 
     acquire_lock = acquire
@@ -141,8 +164,10 @@ class VirtualRLock:
         self._count = 0
 
     def _me(self) -> object:
-        fiber = self._loop.current
-        return fiber if fiber is not None else _thread.get_ident()
+        loop = self._loop
+        if loop.is_closed or loop.current is None or not loop.in_loop_thread():
+            return _thread.get_ident()
+        return loop.current
 
     def acquire(self, blocking: bool = True, timeout: float = _FOREVER) -> bool:
         """As ``threading.RLock.acquire``; ``timeout`` counts virtual seconds."""
@@ -167,6 +192,9 @@ class VirtualRLock:
 
     def _is_owned(self) -> bool:
         return self._owner is not None and self._owner == self._me()
+
+    def _recursion_count(self) -> int:
+        return self._count if self._is_owned() else 0
 
     def _release_save(self) -> tuple[int, object]:
         state = self._count, self._owner

@@ -11,8 +11,9 @@ Left out: what a process is, what locks and sockets are, and what time it is out
 from __future__ import annotations
 
 import _thread
+import itertools
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import greenlet
 
@@ -20,27 +21,12 @@ from tqsim import durations
 from tqsim.errors import ClosedError, InternalError, NoProgress
 from tqsim.kernel.agenda import Agenda, Timer
 from tqsim.kernel.chance import Draws
-from tqsim.kernel.fibers import Fiber, FiberExit
+from tqsim.kernel.ending import end_fibers, refuse_to_wait
+from tqsim.kernel.fibers import TIMED_OUT, Fiber, FiberExit
 from tqsim.kernel.policy import SchedulingPolicy
 from tqsim.kernel.processes import Process
 
 __all__ = ["TIMED_OUT", "Loop"]
-
-T = TypeVar("T")
-
-
-class _TimedOut:
-    """The type of :data:`TIMED_OUT`."""
-
-    def __repr__(self) -> str:
-        return "TIMED_OUT"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-#: What ``park`` returns when its timeout passed.
-TIMED_OUT: Final = _TimedOut()
 
 
 class Loop:
@@ -60,7 +46,7 @@ class Loop:
         self.loaded = main
         self.on_fiber_error: Callable[[Fiber], None] = _ignore
         self.on_quiet: Callable[[], None] | None = None
-        self._idents = 0
+        self._idents = itertools.count(1)
         self._still_events = 0
         self._still_events_max = still_events_max
         self._stepping = False
@@ -68,6 +54,8 @@ class Loop:
         #: Called in the loop's greenlet every so many switches.
         self.housekeep: Callable[[], None] = _nothing
         self.housekeep_at = 0
+        #: What the stall watchdog found, until whoever runs the simulation is told.
+        self.verdict: NoProgress | None = None
         self.main = Fiber("main", main, self.next_ident(), draws)
         self.main.greenlet = greenlet.getcurrent()
         main.fibers.append(self.main)
@@ -81,8 +69,7 @@ class Loop:
 
     def next_ident(self) -> int:
         """Return a fresh number for a fiber, above every real thread's use of small integers."""
-        self._idents += 1
-        return self._idents
+        return next(self._idents)
 
     def in_loop_thread(self) -> bool:
         """Whether the caller runs in the operating-system thread of this simulation."""
@@ -98,20 +85,17 @@ class Loop:
             raise ClosedError(f"The simulation has ended; {name!r} cannot start in it.")
         fiber = Fiber(name, process, self.next_ident(), draws or process.draws)
         fiber.greenlet = greenlet.greenlet(lambda: self._run_body(fiber, body), parent=self._hub)
-        fiber.thread_state = {}
         process.fibers.append(fiber)
         self._make_ready(fiber)
         return fiber
 
     def _run_body(self, fiber: Fiber, body: Callable[[], object]) -> None:
         try:
-            if fiber.throwing is not None:
-                error, fiber.throwing = fiber.throwing, None
-                raise error
+            _raise_thrown(fiber)
             body()
         except FiberExit:
             pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whoever looks after the fiber is told
             fiber.error = error
         finally:
             fiber.is_done = True
@@ -122,6 +106,8 @@ class Loop:
                 self.wake(waiter, None)
             fiber.waiters.clear()
         if fiber.error is not None and not self.is_closing:
+            if isinstance(fiber.error, KeyboardInterrupt):
+                raise fiber.error  # for whoever sits at the terminal, or from the stall watchdog
             self.on_fiber_error(fiber)
 
     def join(self, fiber: Fiber, timeout_us: int | None = None) -> bool:
@@ -147,11 +133,10 @@ class Loop:
         if self.is_closing:
             if self.is_closed:
                 raise ClosedError("The simulation has ended; nothing can wait in it any more.")
-            # Not an Exception: the cleanup of a leftover fiber must not swallow it and go on.
-            raise FiberExit
-        if self.current is None:
-            raise InternalError("Something tried to block inside the loop itself.")
-        return self.current
+            refuse_to_wait(None if self.current is self.main else self.current)
+        if self.current is not None:
+            return self.current
+        raise InternalError("Something tried to block inside the loop itself.")
 
     def park(self, reason: str | Callable[[], str], timeout_us: int | None = None) -> Any:
         """Block the running fiber until it is woken; return the waker's value or ``TIMED_OUT``.
@@ -173,9 +158,7 @@ class Loop:
             if fiber.timer is not None:
                 fiber.timer.cancel()
                 fiber.timer = None
-            if fiber.throwing is not None:
-                error, fiber.throwing = fiber.throwing, None
-                raise error
+            _raise_thrown(fiber)
             if fiber.is_woken:
                 value, fiber.wake_value = fiber.wake_value, None
                 if fiber.interrupts:
@@ -209,9 +192,7 @@ class Loop:
             self._make_ready(fiber)
             self.switches += 1
             self._hub.switch()
-            if fiber.throwing is not None:
-                error, fiber.throwing = fiber.throwing, None
-                raise error
+            _raise_thrown(fiber)
             if fiber.interrupts:
                 self._run_interrupts(fiber)
             return
@@ -269,9 +250,7 @@ class Loop:
         self._stepping = True
         self.switches += 1
         self._hub.switch()
-        if main.throwing is not None:
-            error, main.throwing = main.throwing, None
-            raise error
+        _raise_thrown(main)
 
     def park_until_quiet(self, is_enough: Callable[[], bool], until_us: int) -> bool:
         """Block until nothing is ready and ``is_enough()``; ``False`` when ``until_us`` came first.
@@ -289,10 +268,10 @@ class Loop:
         while True:
             try:
                 self._drive_until_failure()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whoever runs the simulation is told
                 if self.is_closing:
                     return
-                self._fail(error)  # whoever runs the simulation is told
+                self._fail(error)
 
     def _drive_until_failure(self) -> None:
         policy, agenda = self.policy, self.agenda
@@ -307,6 +286,8 @@ class Loop:
 
     def _happen(self, policy: SchedulingPolicy, agenda: Agenda) -> None:
         if self.switches >= self.housekeep_at:
+            if self.verdict is not None:
+                raise self.verdict
             self.housekeep()
         if len(policy):
             fiber = policy.pick()
@@ -316,11 +297,12 @@ class Loop:
             return
         if self.on_quiet is not None:
             self.on_quiet()
-        if self._enough is not None and self._enough():
+        due_us = agenda.next_due_us()
+        is_over = due_us is None or due_us > agenda.now_us  # nothing more is due at this instant
+        if is_over and self._enough is not None and self._enough():
             self._enough = None
             self.wake(self.main, True)
             return
-        due_us = agenda.next_due_us()
         if due_us is None:
             raise NoProgress(self._nothing_left())
         if due_us > agenda.now_us:
@@ -340,17 +322,21 @@ class Loop:
 
     def _resume(self, fiber: Fiber) -> None:
         """Run ``fiber`` until it parks or ends; called in the loop's greenlet."""
+        fiber.is_ready = False
+        fiber.parked_reason = None
+        self._enter(fiber)
+        fiber.greenlet.switch()
+        self.current = None
+
+    def _enter(self, fiber: Fiber) -> None:
+        """Make ``fiber`` the running one, with the state of its process and its own thread-locals."""
         process = fiber.process
         if process is not self.loaded:
             self.loaded.unload()
             process.load()
             self.loaded = process
-        fiber.is_ready = False
-        fiber.parked_reason = None
         self.current = fiber
         self.exchange_thread_state(fiber)
-        fiber.greenlet.switch()
-        self.current = None
 
     def exchange_thread_state(self, fiber: Fiber) -> None:
         """Give the fiber its own thread-local values; set by the kernel when it opens."""
@@ -369,20 +355,17 @@ class Loop:
         """
         self.is_closing = True
         self.agenda.clear()
-        here = greenlet.getcurrent()
         for process in processes:
-            for fiber in list(process.fibers):
-                if fiber is self.main or fiber.greenlet is None or fiber.greenlet.dead:
-                    continue
-                fiber.greenlet.parent = here
-                self.current = fiber
-                fiber.greenlet.throw(FiberExit)
+            end_fibers([fiber for fiber in process.fibers if fiber is not self.main], self._enter)
             process.fibers.clear()
-        self.current = self.main
+        self._enter(self.main)
         self._hub.throw(FiberExit)
         self.is_closed = True
 
     def _fail(self, error: BaseException) -> None:
+        if self.verdict is not None and isinstance(error, KeyboardInterrupt):
+            error = self.verdict
+        self.verdict = None
         self.main.throwing = error
         self.main.is_ready = False
         self._stepping = False
@@ -393,6 +376,12 @@ class Loop:
             f"Nothing is left to happen at {durations.text(self.now_us)}, and {self.main.name} waits "
             f"for {self.main.doing}. Is a worker running that consumes the queue?"
         )
+
+
+def _raise_thrown(fiber: Fiber) -> None:
+    if fiber.throwing is not None:
+        error, fiber.throwing = fiber.throwing, None
+        raise error
 
 
 def _nothing() -> None:

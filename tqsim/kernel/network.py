@@ -34,7 +34,7 @@ class Network:
         for entry in self._allowed:
             if not isinstance(entry, str) or not entry:
                 raise UsageError(
-                    f'allow_network={list(self._allowed)!r}: {entry!r} is not an address; expected text '
+                    f"allow_network={list(self._allowed)!r}: {entry!r} is not an address; expected text "
                     'such as "localhost:5432".'
                 )
 
@@ -70,9 +70,9 @@ class Network:
         if text in self._allowed or text.rsplit(":", 1)[0] in self._allowed:
             return
         raise NetworkRefused(
-            f"A real connection to {text} was refused at {durations.text(loop.now_us)}{self._describe_task()}: "
-            "a simulation has no network. Answer it with sim.service(...), replace the client in the "
-            f'test, or allow it with Simulation(allow_network=["{text}"]).'
+            f"A real connection to {text} was refused at {durations.text(loop.now_us)}"
+            f"{self._describe_task()}: a simulation has no network. Answer it with sim.service(...), "
+            f'replace the client in the test, or allow it with Simulation(allow_network=["{text}"]).'
         )
 
 

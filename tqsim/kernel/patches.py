@@ -80,9 +80,7 @@ class BindingIndex:
                     self.collect_functions(value, functions)
             elif isinstance(value, type) and value.__module__ == name:
                 for member in list(value.__dict__.values()):
-                    if isinstance(member, (staticmethod, classmethod)):
-                        member = member.__func__
-                    self.collect_functions(member, functions)
+                    self.collect_functions(_function_of(member), functions)
         return _ModuleBindings(id(module), len(namespace), names, tuple(functions))
 
     def collect_functions(self, function: Any, found: list[Any]) -> None:
@@ -119,7 +117,8 @@ class Patches:
 
     def set(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute until :meth:`undo`."""
-        before = owner.__dict__.get(name, _MISSING)
+        # An object without names of its own, such as the cell of a closure, has the attribute itself.
+        before = owner.__dict__.get(name, _MISSING) if hasattr(owner, "__dict__") else getattr(owner, name)
         setattr(owner, name, value)
         self._undo.append(lambda: _restore_attribute(owner, name, before))
 
@@ -128,6 +127,17 @@ class Patches:
         before = mapping.get(key, _MISSING)
         mapping[key] = value
         self._undo.append(lambda: _restore_item(mapping, key, before))
+
+    def set_element(self, items: list[Any], index: int, value: Any) -> None:
+        """Set one element of a list until :meth:`undo`."""
+        before = items[index]
+        items[index] = value
+
+        def restore() -> None:
+            if index < len(items) and items[index] is value:
+                items[index] = before
+
+        self._undo.append(restore)
 
     def replace_function(self, module: types.ModuleType, name: str, original: Any, stand_in: Any) -> None:
         """Replace one function of an application in its module and wherever it was imported by name."""
@@ -187,17 +197,52 @@ class Patches:
 
     def undo(self) -> None:
         """Put everything back, also in modules that were imported in the meantime."""
-        for action in reversed(self._undo):
-            action()
-        self._undo.clear()
+        errors: list[Exception] = []
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except Exception as error:  # noqa: BLE001 - the rest must be put back all the same
+                errors.append(error)
+        self._undo_in_new_modules()
+        if errors:
+            raise errors[0]
+
+    def _undo_in_new_modules(self) -> None:
         for name, module in list(sys.modules.items()):
             if name in self._modules_before or not isinstance(module, types.ModuleType):
                 continue
-            namespace = module.__dict__
-            for key, value in list(namespace.items()):
-                if id(value) in self._replaced:
-                    namespace[key] = self._replaced[id(value)]
+            self._restore_new_module(name, module.__dict__)
         self._replaced.clear()
+
+    def _restore_new_module(self, name: str, namespace: dict[str, Any]) -> None:
+        """Lead a module that was imported in the meantime back to the originals, captured defaults too."""
+        for key, value in list(namespace.items()):
+            if id(value) in self._replaced:
+                namespace[key] = self._replaced[id(value)]
+            elif isinstance(value, type) and value.__module__ == name:
+                for member in list(value.__dict__.values()):
+                    self._restore_defaults(_function_of(member))
+            else:
+                self._restore_defaults(value)
+
+    def _restore_defaults(self, function: Any) -> None:
+        originals = self._replaced
+        while isinstance(function, types.FunctionType):
+            values, keywords = function.__defaults__, function.__kwdefaults__
+            if values:
+                function.__defaults__ = tuple(originals.get(id(value), value) for value in values)
+            if keywords:
+                function.__kwdefaults__ = {
+                    key: originals.get(id(value), value) for key, value in keywords.items()
+                }
+            function = function.__dict__.get("__wrapped__")
+
+
+def _function_of(member: Any) -> Any:
+    """The function behind a member of a class: of a static or class method, or of a property's getter."""
+    if isinstance(member, (staticmethod, classmethod)):
+        return member.__func__
+    return member.fget if isinstance(member, property) else member
 
 
 def _restore_attribute(owner: Any, name: str, before: Any) -> None:

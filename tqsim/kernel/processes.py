@@ -73,7 +73,9 @@ class Process:
     sent to it by mistake can never reach a real process.  ``parent`` is set for a pool child.
     """
 
-    def __init__(self, name: str, pid: int, spaces: SpaceMap, draws: Draws, parent: Process | None = None) -> None:
+    def __init__(
+        self, name: str, pid: int, spaces: SpaceMap, draws: Draws, parent: Process | None = None
+    ) -> None:
         self.name = name
         self.pid = pid
         self.parent = parent

@@ -22,7 +22,7 @@ from tqsim.kernel.patches import Patches
 
 __all__ = ["Randomness"]
 
-_GLOBAL: Final = random._inst  # type: ignore[attr-defined]
+_GLOBAL: Final = random._inst
 _FUNCTIONS: Final = (
     "betavariate", "choice", "choices", "expovariate", "gammavariate", "gauss", "getrandbits",
     "lognormvariate", "normalvariate", "paretovariate", "randbytes", "randint", "random",

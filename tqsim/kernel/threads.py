@@ -11,13 +11,13 @@ from __future__ import annotations
 import _queue
 import _thread
 import queue
-import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
-from tqsim.kernel.fibers import Fiber
+from tqsim.kernel.fibers import Fiber, FiberExit
 from tqsim.kernel.locks import VirtualLock, VirtualRLock
 from tqsim.kernel.loop import Loop
 from tqsim.kernel.patches import Patches
@@ -25,6 +25,7 @@ from tqsim.kernel.patches import Patches
 __all__ = ["Threading"]
 
 _REAL_LOCK: Final = threading.Lock
+_REAL_ALLOCATE_LOCK: Final = _thread.allocate_lock  # the same object up to Python 3.12
 _REAL_RLOCK: Final = threading.RLock
 _REAL_C_RLOCK: Final = _thread.RLock
 _REAL_GET_IDENT: Final = _thread.get_ident
@@ -40,6 +41,7 @@ class Threading:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
+        self._started: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
     def replacements(self) -> dict[Any, Any]:
         """The factories of ``threading`` and ``queue``, with their stand-ins."""
@@ -63,6 +65,7 @@ class Threading:
 
         return {
             _REAL_LOCK: make_lock,
+            _REAL_ALLOCATE_LOCK: make_lock,
             _REAL_RLOCK: make_rlock,
             _REAL_C_RLOCK: make_rlock,
             _REAL_GET_IDENT: get_ident,
@@ -78,6 +81,13 @@ class Threading:
         if shutdown_locks is not None:
             before = set(shutdown_locks)
             patches.on_undo(lambda: shutdown_locks.intersection_update(before))
+        patches.on_undo(self._end_all)
+
+    def _end_all(self) -> None:
+        """Let the real ``join`` and ``is_alive`` know that no thread of the simulation runs any more."""
+        for thread in self._started:
+            if hasattr(thread, "_tqsim_fiber"):
+                _mark_ended(thread)
 
     def _is_inside(self) -> bool:
         return _REAL_GET_IDENT() == self._loop.os_thread and not self._loop.is_closed
@@ -86,8 +96,10 @@ class Threading:
         loop = self._loop
 
         def method(thread: threading.Thread, *args: Any, **kwargs: Any) -> Any:
-            is_virtual = hasattr(thread, "_tqsim_fiber") or (real is _REAL_START and self._is_inside())
-            if is_virtual:
+            if real is _REAL_START and self._is_inside():
+                self._started.add(thread)
+                return virtual(loop, thread, *args, **kwargs)
+            if hasattr(thread, "_tqsim_fiber"):
                 return virtual(loop, thread, *args, **kwargs)
             return real(thread, *args, **kwargs)
 
@@ -108,12 +120,13 @@ def _start(loop: Loop, thread: Any) -> None:
         threading._active[ident] = thread  # type: ignore[attr-defined]
         try:
             thread.run()
-        except SystemExit:
-            pass
-        except Exception:
-            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
+        except FiberExit:
+            raise
+        except BaseException:  # noqa: BLE001 - as threading.Thread._bootstrap_inner; SystemExit is silent there
+            thread._invoke_excepthook(thread)
         finally:
             threading._active.pop(ident, None)  # type: ignore[attr-defined]
+            _mark_ended(thread)
 
     fiber = loop.spawn(body, thread.name, starter.process, starter.draws)
     fiber.thread = thread
@@ -122,6 +135,16 @@ def _start(loop: Loop, thread: Any) -> None:
     thread._ident = _IDENT_BASE + fiber.ident
     thread._native_id = _REAL_GET_NATIVE_ID()
     thread._started.set()
+
+
+def _mark_ended(thread: Any) -> None:
+    """Put a thread in the state of one that has ended, as the interpreter's own code sees it."""
+    handle = getattr(thread, "_handle", None)
+    if handle is None:
+        thread._is_stopped = True  # up to Python 3.12
+    elif not handle.is_done():
+        thread._handle = threading._make_thread_handle(thread._ident)  # type: ignore[attr-defined]
+        thread._handle._set_done()
 
 
 def _join(loop: Loop, thread: Any, timeout: float | None = None) -> None:

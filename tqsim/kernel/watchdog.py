@@ -3,30 +3,35 @@
 The main name is :class:`Watchdog`.  A native lock, a C extension or an endless computation stops
 virtual time altogether.  A real thread looks every second whether the loop has moved; when it has
 not for the given time, every thread's stack goes to standard error and the main thread is
-interrupted.  It is off under a debugger.
+interrupted; when that does not help, the interpreter is aborted.  It is off under a debugger.
 """
 
 from __future__ import annotations
 
-import _thread
 import faulthandler
+import os
+import signal
 import sys
 import threading
 import time
 from typing import Final
 
+from tqsim import durations
 from tqsim.errors import NoProgress
 from tqsim.kernel.loop import Loop
 
 __all__ = ["Watchdog"]
 
 _LOOK_EVERY_S: Final = 1.0
+_LOOKS_PER_STALL: Final = 4
+#: After so many interrupts that changed nothing the interpreter is aborted.
+_STRIKES_MAX: Final = 3
 _RealEvent: Final = threading.Event
 _RealThread: Final = threading.Thread
 _REAL_START: Final = threading.Thread.start
 _REAL_JOIN: Final = threading.Thread.join
 _REAL_MONOTONIC: Final = time.monotonic
-_REAL_INTERRUPT: Final = _thread.interrupt_main
+_REAL_ABORT: Final = os.abort
 
 
 class Watchdog:
@@ -40,7 +45,6 @@ class Watchdog:
         self._stall_s = stall_s
         self._stop = _RealEvent()
         self._thread: threading.Thread | None = None
-        self.has_struck = False
 
     def start(self) -> None:
         """Begin to watch, unless a debugger traces this interpreter."""
@@ -56,23 +60,35 @@ class Watchdog:
             _REAL_JOIN(self._thread)
             self._thread = None
 
-    def error(self) -> NoProgress:
-        """What to raise instead of the ``KeyboardInterrupt`` that the watchdog caused."""
+    def _error(self) -> NoProgress:
         fiber = self._loop.current or self._loop.main
         return NoProgress(
-            f"Stalled: {fiber.name} of {fiber.process.name} has not given way for {self._stall_s:g} real "
-            "seconds. It computes without end, or it blocks on something that is not simulated (a lock "
-            "made before the simulation opened, a C extension, a socket). The stacks are on standard error."
+            f"Stalled at {durations.text(self._loop.now_us)}: {fiber.name} of {fiber.process.name} has not "
+            f"given way for {self._stall_s:g} real seconds. It computes without end, or it blocks on "
+            "something that is not simulated (a lock made before the simulation opened, a C extension, a "
+            "socket). The stacks are on standard error."
         )
 
     def _watch(self) -> None:
-        seen, since = -1, _REAL_MONOTONIC()
-        while not self._stop.wait(_LOOK_EVERY_S):
-            switches, now = self._loop.switches, _REAL_MONOTONIC()
-            if switches != seen or self._loop.current is self._loop.main:
-                seen, since = switches, now
+        loop = self._loop
+        seen, since, strikes = -1, _REAL_MONOTONIC(), 0
+        while not self._stop.wait(min(_LOOK_EVERY_S, self._stall_s / _LOOKS_PER_STALL)):
+            switches, now = loop.switches, _REAL_MONOTONIC()
+            if switches != seen or loop.current is loop.main:
+                seen, since, strikes = switches, now, 0
             elif now - since >= self._stall_s and sys.gettrace() is None:
-                self.has_struck = True
-                faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr)
-                _REAL_INTERRUPT()
+                strikes += 1
+                self._strike(strikes)
                 since = now
+
+    def _strike(self, strikes: int) -> None:
+        loop = self._loop
+        loop.verdict = self._error()
+        loop.housekeep_at = 0  # the loop itself raises it when the interrupt is swallowed
+        stream = sys.__stderr__ or sys.stderr
+        faulthandler.dump_traceback(file=stream)
+        if strikes > _STRIKES_MAX or loop.os_thread != threading.main_thread().ident:
+            print(f"tqsim gives up: {loop.verdict}", file=stream, flush=True)
+            _REAL_ABORT()
+        # A real signal, as it also interrupts a system call and the wait for a native lock.
+        signal.pthread_kill(loop.os_thread, signal.SIGINT)

@@ -25,7 +25,6 @@ class Applications:
 
     def __init__(self, first: Any) -> None:
         self._apps: list[Any] = []
-        self.notify_results: Callable[[], None] = lambda: None
         self._check(first)
         self._apps.append(first)
 
@@ -34,6 +33,11 @@ class Applications:
             # A Proxy such as celery.current_app gives its class as Celery's, so it passes.
             raise UsageError(f"app={app!r} is not a Celery application; expected an instance of celery.Celery.")
         results.require_supported(app)
+
+    @property
+    def all(self) -> list[Any]:
+        """The applications, in the order in which they were taken in."""
+        return list(self._apps)
 
     def functions(self) -> Iterator[Any]:
         """The bodies of all tasks: Celery keeps them where no module binds them."""
@@ -55,13 +59,13 @@ class Applications:
             # The test's own process begins anew too, and what it had is put back.
             kernel.patches.set_item(cell.namespace, cell.key, cell.fresh(kernel.main))
         kernel.make_local(places)
-        self.notify_results = results.install(kernel)
+        results.install(kernel)
         for app in self._apps:
             self._install(kernel, app)
 
     def _install(self, kernel: Kernel, app: Any) -> None:
         pins.pin_app(kernel, app)
-        kernel.make_local(cells.app_cells(app))
+        kernel.make_local(cells.app_cells(app) + results.app_cells(app))
 
     def add(self, kernel: Kernel, app: Any) -> None:
         """Take in another application, once.

@@ -5,29 +5,39 @@ The main name is :class:`FaultLines`, which is ``sim.faults``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from tqsim.broker.runtime import BrokerRuntime
 from tqsim.errors import UsageError
 from tqsim.faults import Fault, Step
 from tqsim.kernel import Kernel
+from tqsim.load import Service
+from tqsim.worker.program import WorkerProgram
 
 __all__ = ["FaultLines"]
 
 
 class FaultLines:
-    """Adds faults to one simulation.  ``act(verb, target)`` takes one step of a fault."""
+    """Adds faults to one simulation; the mappings are the simulation's own."""
 
     def __init__(
-        self, kernel: Kernel, act: Callable[[str, str], None], note: Callable[..., None] | None
+        self,
+        kernel: Kernel,
+        broker: BrokerRuntime,
+        workers: Mapping[str, WorkerProgram],
+        services: Mapping[str, Service],
+        note: Callable[..., None] | None,
     ) -> None:
         self._kernel = kernel
-        self._act = act
+        self._broker = broker
+        self._workers = workers
+        self._services = services
         self._note = note
 
     def add(self, fault: Fault) -> AbstractContextManager[Fault]:
-        """Add a fault now; its times count from here.
+        """Add a fault now; its times count from here.  What it strikes must exist already.
 
         In a ``with`` statement the fault is removed at the end of the block: steps that have not
         been taken are not taken any more.  Raises :class:`~tqsim.UsageError` for anything else
@@ -37,6 +47,8 @@ class FaultLines:
             raise UsageError(
                 f"faults.add({fault!r}): expected a fault such as tqsim.faults.outage('payments', at='5m', for_='1m')."
             )
+        for step in fault.steps:
+            self._require_target(step)
         self._tell("fault.installed", fault)
         timers = [self._kernel.loop.call_later(step.at_us, self._step(fault, step)) for step in fault.steps]
         return self._until_removed(fault, timers)
@@ -59,7 +71,30 @@ class FaultLines:
 
     def _take(self, fault: Fault, step: Step) -> None:
         self._tell("fault.struck", fault, verb=step.verb, target=step.target)
-        self._act(step.verb, step.target)
+        noun, _, verb = step.verb.partition(".")
+        if noun == "service":
+            service = self._services[step.target]
+            service.fail() if verb == "fail" else service.recover()
+        elif noun == "worker":
+            self._act_on_worker(self._workers[step.target], verb)
+        elif verb == "stop":
+            self._broker.stop()
+        else:
+            self._broker.start()
+
+    def _act_on_worker(self, program: WorkerProgram, verb: str) -> None:
+        # A worker that has ended already, or was started again, is left as it is.
+        if verb == "kill" and program.is_alive:
+            program.kill()
+        elif verb == "restart" and not program.is_alive:
+            program.start()
+
+    def _require_target(self, step: Step) -> None:
+        noun = step.verb.partition(".")[0]
+        known = {"service": self._services, "worker": self._workers}.get(noun)
+        if known is not None and step.target not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise UsageError(f"There is no {noun} called {step.target!r} in this simulation; there are: {names}.")
 
     def _tell(self, moment: str, fault: Fault, **fields: Any) -> None:
         if self._note is not None:

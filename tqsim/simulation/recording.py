@@ -14,7 +14,7 @@ from tqsim.kernel import Kernel
 __all__ = ["Recorder"]
 
 _BROKER: Final = "broker"
-_OF_MESSAGE: Final = ("queue", "delivery", "redelivered", "reason")
+_OF_MESSAGE: Final = ("queue", "redelivered", "reason")
 
 
 class Recorder:
@@ -58,7 +58,10 @@ class Recorder:
             self._published(message, headers, task_id)
         elif task_id is not None:
             more = {key: fields[key] for key in _OF_MESSAGE if fields.get(key) is not None}
-            self._record(name, at_us=self._agenda.now_us, process=_BROKER, task_id=task_id, **more)
+            if "delivery_number" in fields:
+                more["delivery"] = fields["delivery_number"]
+            now_us = self._agenda.now_us
+            self._record(name, at_us=now_us, process=_BROKER, task_id=task_id, message=message.number, **more)
 
     def _published(self, message: Any, headers: Any, task_id: Any) -> None:
         process = self._loop.loaded

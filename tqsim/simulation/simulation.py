@@ -14,10 +14,11 @@ from typing import Any, Final, Self
 from tqsim import durations
 from tqsim.broker.profile import RabbitMQ, profile_for
 from tqsim.broker.rabbitmq.views import QueueView
+from tqsim.broker.redis import RedisRuntime
 from tqsim.broker.runtime import BrokerRuntime
 from tqsim.checks import run_checks
 from tqsim.durations import Duration
-from tqsim.errors import ClosedError, NoProgress, TqsimError, UsageError
+from tqsim.errors import ClosedError, NoProgress, UsageError
 from tqsim.history import History, RunInfo
 from tqsim.kernel import Kernel
 from tqsim.kernel.fibers import Fiber
@@ -25,6 +26,8 @@ from tqsim.load import Arrivals, Distribution, Service
 from tqsim.load.distributions import sampler
 from tqsim.load.services import ServiceError
 from tqsim.simulation.applications import Applications
+from tqsim.simulation.causes import Causes
+from tqsim.simulation.eager import Eager
 from tqsim.simulation.faultlines import FaultLines
 from tqsim.simulation.handles import BeatHandle, ClientHandle, WorkerHandle
 from tqsim.simulation.idleness import Idleness
@@ -95,8 +98,9 @@ class Simulation:
         )  # fmt: skip
         self._recorder = Recorder(self._kernel, self.history) if history else None
         self._note = None if self._recorder is None else self._recorder.note
-        observe = None if self._recorder is None else self._recorder.observe
-        self._broker = BrokerRuntime(self._kernel, profile, observe)
+        self._causes = Causes(self._is_test_fiber, self._running_tasks)
+        self._broker = BrokerRuntime(self._kernel, profile, self._observers())
+        self._redis = RedisRuntime(self._kernel)
         self._workers: dict[str, WorkerProgram] = {}
         self._beats: dict[str, BeatProgram] = {}
         self._clients: dict[str, ClientHandle] = {}
@@ -104,7 +108,7 @@ class Simulation:
         self._costs: dict[str, Distribution] = {}
         self._state = "new"
         self._idleness = Idleness(self._broker, self._workers, self._clients)
-        self.faults = FaultLines(self._kernel, self._act, self._note)
+        self.faults = FaultLines(self._kernel, self._broker, self._workers, self._services, self._note)
 
     # -- opening and closing ------------------------------------------------------------------
 
@@ -115,6 +119,7 @@ class Simulation:
         self._kernel.open(self._applications.functions())
         try:
             self._broker.install()
+            self._redis.install()
             self._applications.install(self._kernel)
             if self._note is not None:
                 listen(self._kernel, self._note)
@@ -245,6 +250,39 @@ class Simulation:
         if name in self._workers or name in self._beats or name in self._clients:
             raise UsageError(f"A process called {name!r} exists already; restart() it or choose another name.")
 
+    def eager(self, *, limit: Duration = "1d") -> Eager:
+        """A ``with`` block in which a publish by the test returns when all it caused is over.
+
+        A worker must be running.  Raises :class:`~tqsim.NoProgress` when that takes more than
+        ``limit`` of virtual time.
+        """
+        self._require_open()
+        self._require_test_fiber("eager")
+        self._broker.observe_with(self._observers(is_eager=True))
+        return Eager(self._kernel, self._applications.all, self._causes, limit)
+
+    def _observers(self, *, is_eager: bool = False) -> Callable[..., None] | None:
+        """Who is told what the broker does: nobody, where nobody needs it."""
+        record = None if self._recorder is None else self._recorder.observe
+        if not is_eager:
+            return record
+        follow = self._causes.observe
+        if record is None:
+            return follow
+
+        def both(name: str, **fields: Any) -> None:
+            record(name, **fields)
+            follow(name, **fields)
+
+        return both
+
+    def _running_tasks(self) -> list[str]:
+        runtimes = [program.runtime for program in self._workers.values() if program.runtime is not None]
+        return [task_id for runtime in runtimes for task_id in runtime.running]
+
+    def _is_test_fiber(self) -> bool:
+        return self._kernel.loop.current is self._kernel.loop.main
+
     # -- running ------------------------------------------------------------------------------
 
     @property
@@ -312,7 +350,7 @@ class Simulation:
             )
 
     def _require_test_fiber(self, what: str) -> None:
-        if self._kernel.loop.current is not self._kernel.loop.main:
+        if not self._is_test_fiber():
             raise UsageError(f"sim.{what}() was called inside the simulation; only the test itself may run it.")
 
     # -- looking and judging ------------------------------------------------------------------
@@ -330,39 +368,12 @@ class Simulation:
         """Judge the history so far; raises :class:`~tqsim.CheckFailed` that names tasks and moments."""
         run_checks(self.history, checks)
 
-    # -- faults -------------------------------------------------------------------------------
-
-    def _act(self, verb: str, target: str) -> None:
-        if verb.startswith("service."):
-            service = _known(self._services, target, "service")
-            service.fail() if verb == "service.fail" else service.recover()
-        elif verb == "worker.kill":
-            program = _known(self._workers, target, "worker")
-            if program.is_alive:
-                program.kill()
-        elif verb == "worker.restart":
-            program = _known(self._workers, target, "worker")
-            if not program.is_alive:
-                program.start()
-        elif verb == "broker.stop":
-            self._broker.stop()
-        elif verb == "broker.start":
-            self._broker.start()
-        else:
-            raise UsageError(f"verb={verb!r} is not a step of a fault.")
+    # -- errors ------------------------------------------------------------------------------
 
     def _on_fiber_error(self, fiber: Fiber) -> None:
         error = fiber.error
         if self._note is not None:
             self._note("process.crashed", fiber.process.name, None, error=repr(error))
         assert error is not None
-        if isinstance(error, TqsimError):
-            raise error
         raise error
 
-
-def _known(items: dict[str, Any], name: str, kind: str) -> Any:
-    if name not in items:
-        known = ", ".join(sorted(items)) or "none"
-        raise UsageError(f"There is no {kind} called {name!r} in this simulation; there are: {known}.")
-    return items[name]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import types
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import celery._state
@@ -36,9 +36,10 @@ _state: Final = celery.worker.state
 class RequestSet(weakref.WeakSet[Any]):
     """A weak set that is walked in the order of addition instead of memory addresses."""
 
-    def __init__(self) -> None:
+    def __init__(self, items: Iterable[Any] = ()) -> None:
         super().__init__()
         self.data = OrderedSet()  # type: ignore[assignment]
+        self.update(items)
 
 
 def _limited(maximum: str, expires: str) -> Callable[[Process], Any]:

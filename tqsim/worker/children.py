@@ -22,7 +22,7 @@ from tqsim.kernel.fibers import FiberExit
 from tqsim.kernel.system import ProcessExit
 
 if TYPE_CHECKING:
-    from tqsim.worker.pool import Job
+    from tqsim.worker.jobs import Job
 
 __all__ = ["EXIT_OK", "EXIT_RECYCLE", "Child"]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from kombu.asynchronous import hub as kombu_hub
@@ -26,7 +27,7 @@ __all__ = ["OrderedSet", "hub_class", "timer_class"]
 
 
 class OrderedSet(dict[Any, None]):
-    """The part of ``set`` that the hub uses, in the order of addition.
+    """The part of ``set`` that the hub and ``WeakSet`` use, in the order of addition.
 
     A plain set would be walked in the order of memory addresses.
     """
@@ -38,6 +39,21 @@ class OrderedSet(dict[Any, None]):
     def discard(self, item: Any) -> None:
         """Remove an item if it is there."""
         dict.pop(self, item, None)
+
+    def remove(self, item: Any) -> None:
+        """Remove an item that must be there."""
+        del self[item]
+
+    def difference_update(self, items: Iterable[Any]) -> None:
+        """Remove every one of ``items``."""
+        for item in items:
+            dict.pop(self, item, None)
+
+    def intersection_update(self, items: Iterable[Any]) -> None:
+        """Keep only what is among ``items``."""
+        kept = set(items)
+        for item in [item for item in self if item not in kept]:
+            del self[item]
 
     def copy(self) -> OrderedSet:
         """Return a copy."""

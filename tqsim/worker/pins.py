@@ -8,8 +8,11 @@ belongs to a real process and not to a simulated one.
 
 from __future__ import annotations
 
+import itertools
 import logging
+import platform
 import threading
+from collections.abc import Iterator
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid3
 
@@ -22,12 +25,14 @@ import celery.platforms
 import celery.utils.nodenames
 import celery.worker.components
 import kombu.common
+import kombu.messaging
 from celery import signals
 from celery.app.task import Task as BaseTask
 from kombu.asynchronous.semaphore import DummyLock
 
 from tqsim.kernel import Kernel
 from tqsim.kernel.patches import Patches
+from tqsim.worker.commands import keep_commands
 from tqsim.worker.hub import hub_class, timer_class
 
 __all__ = ["HOST_NAME", "pin", "pin_app", "replacements"]
@@ -71,7 +76,35 @@ def pin(kernel: Kernel) -> None:
         (celery.platforms, "set_process_title"),
     ):
         patches.set(module, name, _do_nothing)
+    # ``inspect report`` would start the program ``file``.
+    patches.set(platform, "architecture", lambda: ("64bit", "ELF"))
+    patches.set(billiard.pool, "job_counter", _CountOfProcess(kernel, 0))
+    patches.set(kombu.messaging.Consumer, "_tags", _CountOfProcess(kernel, 1))
+    keep_commands(kernel)
     _keep_task_call(patches)
+
+
+class _CountOfProcess:
+    """A counter of which every simulated process has its own.
+
+    Job numbers stand in error texts and consumer tags in every message; both go on from
+    simulation to simulation otherwise.
+    """
+
+    def __init__(self, kernel: Kernel, first: int) -> None:
+        self._loop = kernel.loop
+        self._first = first
+        self._counts: dict[str, Iterator[int]] = {}
+
+    def __iter__(self) -> _CountOfProcess:
+        return self
+
+    def __next__(self) -> int:
+        name = self._loop.loaded.name
+        count = self._counts.get(name)
+        if count is None:
+            count = self._counts[name] = itertools.count(self._first)
+        return next(count)
 
 
 def _keep_task_call(patches: Patches) -> None:

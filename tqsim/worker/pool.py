@@ -1,23 +1,24 @@
 """The prefork pool: N children that take jobs, accept them, run them and can die.
 
-The main names are :func:`pool_class` and :class:`Job`.  It stands in the place of
-``celery.concurrency.prefork.TaskPool`` over billiard's ``AsynPool``; acceptance, time limits,
-loss of a child and shutdown follow their source (billiard/pool.py, celery/concurrency/
-asynpool.py), while pipes, file descriptors and real processes are left out.  Celery's own
-``solo`` and ``threads`` pools run unmodified and are not here.
+The main name is :func:`pool_class`.  It stands in the place of
+``celery.concurrency.prefork.TaskPool`` over billiard's ``AsynPool``; acceptance, loss of a child
+and shutdown follow their source (billiard/pool.py, celery/concurrency/asynpool.py), while pipes,
+file descriptors and real processes are left out.  Celery's own ``solo`` and ``threads`` pools run
+unmodified and are not here.
 """
 
 from __future__ import annotations
 
 import signal
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
-from billiard.common import restart_state
+from billiard.common import human_status, restart_state
 from billiard.einfo import ExceptionInfo
-from billiard.exceptions import RestartFreqExceeded, TimeLimitExceeded, WorkerLostError
-from billiard.pool import ApplyResult
+from billiard.exceptions import RestartFreqExceeded, WorkerLostError
 from celery import signals
+from celery.concurrency import prefork
 from celery.concurrency.base import BasePool
 from celery.worker import state as worker_state
 from kombu.asynchronous import get_event_loop
@@ -25,49 +26,22 @@ from kombu.asynchronous import get_event_loop
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.kernel import Kernel, WaitQueue
 from tqsim.worker.children import EXIT_OK, EXIT_RECYCLE, Child
+from tqsim.worker.jobs import Job
+from tqsim.worker.limits import TimeLimits
 from tqsim.worker.runtime import WorkerRuntime
 
-__all__ = ["Job", "pool_class"]
+__all__ = ["pool_class"]
 
-#: How long billiard waits between SIGTERM and SIGKILL at a hard time limit (``_trywaitkill``).
-_TERM_GRACE_US: Final = 100_000
+#: How often timers and acknowledgements are looked after while the pool shuts down
+#: (celery/concurrency/prefork.py, ``TaskPool.on_stop``).
+_DRAIN_INTERVAL_US: Final = 500_000
 _RUN, _CLOSED, _TERMINATED = range(3)
-
-
-class Job(ApplyResult):  # type: ignore[misc]
-    """billiard's ``ApplyResult`` of one task, with what has to be run."""
-
-    def __init__(self, pool: Any, target: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> None:
-        super().__init__(
-            pool.cache,
-            options.get("callback"),
-            options.get("accept_callback"),
-            options.get("timeout_callback"),
-            options.get("error_callback"),
-            options.get("soft_timeout") or pool.soft_timeout,
-            options.get("timeout") or pool.timeout,
-            on_timeout_set=pool.set_limits,
-            on_timeout_cancel=pool.cancel_limits,
-            callbacks_propagate=options.get("callbacks_propagate") or (),
-            correlation_id=options.get("correlation_id"),
-        )
-        self.request = getattr(options.get("accept_callback"), "__self__", None)
-        self.limit_timer: Any = None
-        self.child: Child | None = None
-        self._target = target
-        self._args = args
-        self._kwargs = kwargs
-        self._runtime: WorkerRuntime = pool.runtime
-
-    def run(self, child: Child) -> Any:
-        """Run the task in its child; called there."""
-        return self._runtime.run_task(self, child, self._target, self._args, self._kwargs)
 
 
 def pool_class(kernel: Kernel, runtime: WorkerRuntime) -> type:
     """Return the pool class for one simulated worker."""
 
-    class TaskPool(PreforkPool):
+    class TaskPool(_PreforkPool):
         """The prefork pool of one worker."""
 
     TaskPool.kernel = kernel
@@ -76,7 +50,7 @@ def pool_class(kernel: Kernel, runtime: WorkerRuntime) -> type:
     return TaskPool
 
 
-class PreforkPool(BasePool):  # type: ignore[misc]
+class _PreforkPool(BasePool):  # type: ignore[misc]
     """See the module; use :func:`pool_class`."""
 
     kernel: Kernel
@@ -94,6 +68,8 @@ class PreforkPool(BasePool):  # type: ignore[misc]
         self._tasks_max = options.get("maxtasksperchild")
         self._waiting: deque[Job] = deque()
         self._reports: deque[tuple[str, Child, Job, Any]] = deque()
+        self._strikes: deque[Callable[[], None]] = deque()
+        self._limits = TimeLimits(self.kernel, self.runtime, self._strike_soon)
         self._news = WaitQueue(self.kernel.loop)
         self._exited: list[Child] = []
         self._phase = _RUN
@@ -164,14 +140,10 @@ class PreforkPool(BasePool):  # type: ignore[misc]
                 self._semaphore.clear()
 
     def on_stop(self) -> None:
-        """Warm shutdown: wait for every running task, acknowledge, and let the children go."""
+        """Warm shutdown: what the children hold is finished and acknowledged, then they go."""
         self.on_close()
         if self._phase == _TERMINATED:
             return
-        while self.cache:
-            self._handle_news()
-            if self.cache and not self._reports and not self._exited:
-                self._news.wait("its running tasks")
         for child in self.children:
             child.dismiss()
         self._join_children()
@@ -183,15 +155,24 @@ class PreforkPool(BasePool):  # type: ignore[misc]
             return
         self._phase = _TERMINATED
         for child in list(self.children):
-            self.kernel.system.deliver(child.process, signal.SIGTERM)
+            if child.process.is_alive:
+                self.kernel.system.deliver(child.process, signal.SIGTERM)
         self._join_children()
 
     def _join_children(self) -> None:
-        while any(child.process.is_alive for child in self.children):
+        while self._has_news() or any(child.process.is_alive for child in self.children):
             self._handle_news()
-            if any(child.process.is_alive for child in self.children) and not self._exited:
-                self._news.wait("the end of its children")
-        self._handle_news()
+            self._send_acks()
+            if not self._has_news() and any(child.process.is_alive for child in self.children):
+                self._news.wait("its children to end", _DRAIN_INTERVAL_US)
+                self.hub.fire_timers()
+        self._send_acks()
+
+    def _send_acks(self) -> None:
+        # Celery 5.7; before it, they go out when the hub closes.
+        run_ready_callbacks = getattr(prefork, "_run_ready_callbacks", None)
+        if run_ready_callbacks is not None:
+            run_ready_callbacks(self.hub)
 
     def _get_info(self) -> dict[str, Any]:
         info: dict[str, Any] = super()._get_info()
@@ -237,72 +218,86 @@ class PreforkPool(BasePool):  # type: ignore[misc]
         if self.runtime.process.is_alive:
             self._tell()
 
+    def _strike_soon(self, strike: Callable[[], None]) -> None:
+        if self.runtime.process.is_alive:
+            self._strikes.append(strike)
+            self._tell()
+
     def _tell(self) -> None:
         if self.hub is not None:
             self.hub.call_soon(self._handle_news)
         self._news.wake_all()
 
+    def _has_news(self) -> bool:
+        return bool(self._reports or self._exited or self._strikes)
+
     def _handle_news(self) -> None:
         """Act on what children reported; runs in the worker's main process."""
         while self._reports:
-            kind, child, job, content = self._reports.popleft()
-            if kind == "accepted":
-                job.child = child
-                job._ack(None, content / MICROSECONDS_PER_SECOND, child.pid, None)
-            else:
-                self._finish(child, job, content)
+            self._take(*self._reports.popleft())
+        while self._strikes:
+            self._strikes.popleft()()
         if self._exited:
             self.maintain_pool()
         self._hand_out()
 
-    def _finish(self, child: Child, job: Job, outcome: tuple[bool, Any]) -> None:
+    def _take(self, kind: str, child: Child, job: Job, content: Any) -> None:
+        """Act on one report (billiard/pool.py, ``ResultHandler``: ``on_ack``, ``on_ready``).
+
+        A job that is not in the cache any more is nobody's: its message comes again.
+        """
+        is_known = self.cache.get(job._job) is job
+        if kind == "accepted":
+            self._restarts.R = 0
+            if is_known:
+                job.child = child
+                job._ack(None, content / MICROSECONDS_PER_SECOND, child.pid, None)
+            return
         if child.job is job:
             child.job = None
-        if job.ready():
-            return
-        if self._semaphore is not None:
-            self._semaphore.release()
-        job._set(None, outcome)
+        if is_known:
+            if not job.ready() and self._semaphore is not None:
+                self._semaphore.release()
+            job._set(None, content)
 
     def _hand_out(self) -> None:
-        while self._waiting:
+        while self._waiting and self._phase == _RUN:
             child = next((child for child in self.children if child.is_idle), None)
             if child is None:
                 return
-            job = self._waiting.popleft()
-            if job._terminated is not None or job.correlation_id in worker_state.revoked:
-                self._drop_revoked(job)
-                continue
-            child.give(job)
+            child.give(self._waiting.popleft())
 
-    def _drop_revoked(self, job: Job) -> None:
-        # AsynPool._put_back: a job that was revoked before any child accepted it.
-        if not job._accepted:
-            job._ack(None, self.kernel.clock.epoch_us / MICROSECONDS_PER_SECOND, self.runtime.process.pid, None)
+    def _put_back(self, job: Job) -> None:
+        """Keep a job whose child died before it accepted (``AsynPool._put_back``)."""
+        if job._terminated is None and job.correlation_id not in worker_state.revoked:
+            self._waiting.appendleft(job)
+            return
+        job._ack(None, self.kernel.clock.epoch_us / MICROSECONDS_PER_SECOND, self.runtime.process.pid, None)
         job._set_terminated(job._terminated)
-        if self._semaphore is not None:
-            self._semaphore.release()
 
     def maintain_pool(self, *args: Any, **kwargs: Any) -> None:
-        """Account for children that have gone, and replace them (Pool._maintain_pool)."""
+        """Account for children that have gone, and replace them (``Pool._maintain_pool``)."""
         gone, self._exited = self._exited, []
+        for report in [report for report in self._reports if report[1] in gone]:
+            self._reports.remove(report)
+            self._take(*report)
         for child in gone:
             if child in self.children:
                 self.children.remove(child)
             self.runtime.note("child.ended", pid=child.pid, exit_code=child.exit_code)
             self._account_for(child)
-        self._repopulate(gone)
+        self._repopulate([child.exit_code for child in gone])
         if self._semaphore is not None:
             for _ in gone:
                 self._semaphore.release()
 
     def _account_for(self, child: Child) -> None:
         job = child.job
-        if job is None or job.ready():
+        if job is None or self.cache.get(job._job) is not job:
             return
         if not job._accepted:
             child.job = None
-            self._waiting.appendleft(job)
+            self._put_back(job)
         elif child.is_job_terminated:
             self.runtime.note_end(job, child, "task.terminated", exit_code=child.exit_code)
             job._set_terminated(child.exit_code)
@@ -311,80 +306,35 @@ class PreforkPool(BasePool):  # type: ignore[misc]
             self._mark_lost(job, child)
 
     def _mark_lost(self, job: Job, child: Child) -> None:
-        from billiard.common import human_status
-
         try:
             raise WorkerLostError(f"Worker exited prematurely: {human_status(child.exit_code)} Job: {job._job}.")
         except WorkerLostError:
             job._set(None, (False, ExceptionInfo()))
 
-    def _repopulate(self, gone: list[Child]) -> None:
+    def _repopulate(self, exit_codes: list[int | None]) -> None:
+        """Bring the pool to its size; too many failures in a second close it (``_repopulate_pool``)."""
         if self._phase != _RUN or not self.runtime.process.is_alive:
             return
-        failed = [child for child in gone if child.exit_code not in (EXIT_OK, EXIT_RECYCLE)]
         taken = {child.index for child in self.children}
         for position in range(self._processes - len(self.children)):
-            if position < len(failed):
+            if exit_codes and (
+                position >= len(exit_codes) or exit_codes[position] not in (EXIT_OK, EXIT_RECYCLE)
+            ):
                 try:
                     self._restarts.step()
                 except RestartFreqExceeded:
-                    self.on_close()
+                    self.on_stop()
                     raise
             index = next(number for number in range(self._processes) if number not in taken)
             taken.add(index)
             self._start_child(index)
 
-    # -- time limits --------------------------------------------------------------------------
+    # -- time limits: called by billiard's ApplyResult ------------------------------------------
 
     def set_limits(self, job: Job, soft: float | None, hard: float | None) -> None:
-        """Start the clock of an accepted job (AsynPool._create_timelimit_handlers)."""
-        if soft:
-            job.limit_timer = self._call_later(soft, lambda: self._soft_limit(job, soft, hard))
-        elif hard:
-            job.limit_timer = self._call_later(hard, lambda: self._hard_limit(job))
+        """Start the clock of an accepted job."""
+        self._limits.start(job, soft, hard)
 
     def cancel_limits(self, job: Job) -> None:
         """Stop the clock of a job that is over."""
-        if job.limit_timer is not None:
-            job.limit_timer.cancel()
-            job.limit_timer = None
-
-    def _call_later(self, delay_s: float, action: Any) -> Any:
-        # The action belongs to the worker's main process, so the hub runs it at its next turn.
-        return self.kernel.loop.call_later(
-            round(delay_s * MICROSECONDS_PER_SECOND), lambda: self.hub.call_soon(action)
-        )
-
-    def _soft_limit(self, job: Job, soft: float, hard: float | None) -> None:
-        if job.ready():
-            return
-        if hard:
-            job.limit_timer = self._call_later(hard - soft, lambda: self._hard_limit(job))
-        child = job.child
-        if child is None or not child.process.is_alive:
-            return
-        self.runtime.note_limit(job, child, is_soft=True, limit_s=soft)
-        job.handle_timeout(soft=True)
-        self.kernel.system.deliver(child.process, signal.SIGUSR1)
-
-    def _hard_limit(self, job: Job) -> None:
-        if job.ready():
-            return
-        child = job.child
-        try:
-            raise TimeLimitExceeded(job._timeout)
-        except TimeLimitExceeded:
-            job._set(job._job, (False, ExceptionInfo()))
-        if child is not None:
-            self.runtime.note_limit(job, child, is_soft=False, limit_s=job._timeout)
-        job.handle_timeout(soft=False)
-        if child is None or not child.process.is_alive:
-            return
-        self.runtime.note_end(job, child, "task.failed", error=f"TimeLimitExceeded({job._timeout})")
-        process = child.process
-        self.kernel.loop.call_later(_TERM_GRACE_US, lambda: self._kill(child))
-        self.kernel.system.deliver(process, signal.SIGTERM)
-
-    def _kill(self, child: Child) -> None:
-        if child.process.is_alive:
-            self.kernel.end_process(child.process, -signal.SIGKILL)
+        self._limits.cancel(job)

@@ -110,6 +110,7 @@ class WorkerProgram:
 
     def _celery_options(self) -> dict[str, Any]:
         options = dict(self._options)
+        are_events_patient = "gossip" not in options and "heartbeat" not in options
         gossip = options.pop("gossip", False)
         mingle = options.pop("mingle", False)
         heartbeat = options.pop("heartbeat", False)
@@ -120,6 +121,7 @@ class WorkerProgram:
             without_gossip=not gossip,
             without_mingle=not mingle,
             without_heartbeat=not heartbeat,
+            are_events_patient=are_events_patient,
             quiet=True,
             pool=self._pool(options.pop("pool", None) or self.app.conf.worker_pool),
         )

@@ -16,12 +16,13 @@ from celery.app import trace
 from celery.exceptions import Ignore, Reject, Retry
 from celery.worker import state as worker_state
 
+from tqsim.history import stable_text
 from tqsim.kernel import Kernel, Process
 from tqsim.kernel.fibers import Fiber
 
 if TYPE_CHECKING:
     from tqsim.worker.children import Child
-    from tqsim.worker.pool import Job
+    from tqsim.worker.jobs import Job
 
 __all__ = ["Note", "WorkerRuntime"]
 
@@ -85,6 +86,11 @@ class WorkerRuntime:
         self._runs: dict[str, int] = {}
         #: What runs now, by fiber: the process that runs it, the task's id and its delivery.
         self.active: dict[Fiber, tuple[Process, str, int]] = {}
+
+    @property
+    def running(self) -> list[str]:
+        """The ids of the tasks that run now."""
+        return [task_id for process, task_id, _ in self.active.values() if process.is_alive]
 
     @property
     def is_busy(self) -> bool:
@@ -189,9 +195,9 @@ def _ending(outcome: tuple[int, Any, float]) -> tuple[str, dict[str, Any]]:
     error = getattr(value, "exception", value)
     error = getattr(error, "exc", error) if not isinstance(error, (Retry, Reject, Ignore)) else error
     if isinstance(error, Retry):
-        return "task.retried", {"error": repr(error.exc or error)}
+        return "task.retried", {"error": stable_text(error.exc or error)}
     if isinstance(error, Reject):
         return "task.rejected", {"requeue": bool(error.requeue)}
     if isinstance(error, Ignore):
         return "task.ignored", {}
-    return "task.failed", {"error": repr(error)}
+    return "task.failed", {"error": stable_text(error)}

@@ -74,7 +74,7 @@ def test_a_stretch_with_too_little_is_found_with_the_moments_around_it() -> None
 
 def test_the_time_before_the_first_start_counts() -> None:
     assert texts(throughput(at_least=1)(started(5, 5.5, 6))) == [
-        "0 starts within 1s from 0us on; expected at least 1."
+        "0 starts within 1s from 0s on; expected at least 1."
     ]
 
 
@@ -105,7 +105,7 @@ def test_a_time_shorter_than_the_window_is_one_window() -> None:
 
     assert throughput(at_least=3, window="1h")(history).passed
     assert texts(throughput(at_least=4, window="1h")(history)) == [
-        "3 starts within 1h from 0us on; expected at least 4."
+        "3 starts within 1h from 0s on; expected at least 4."
     ]
 
 

@@ -63,12 +63,12 @@ def test_every_failed_check_is_reported() -> None:
     assert failure(history, nothing_lost(), no_overlap(), exactly_once()) == (
         "nothing_lost() failed: 1 violation.\n"
         "  shop.charge a: it still waits in queue 'celery'.\n"
-        "             0us  task.published      client    queue=celery\n"
-        "             0us  message.queued      broker    queue=celery\n"
+        "              0s  task.published      client    queue=celery\n"
+        "              0s  message.queued      broker    queue=celery\n"
         "exactly_once() failed: 1 violation.\n"
         "  shop.charge a: it never succeeded; it started 0 times, and its state is 'pending'.\n"
-        "             0us  task.published      client    queue=celery\n"
-        "             0us  message.queued      broker    queue=celery\n"
+        "              0s  task.published      client    queue=celery\n"
+        "              0s  message.queued      broker    queue=celery\n"
         "Reproduce: pytest --tqsim-seed=7"
     )
 

@@ -107,8 +107,8 @@ def test_a_failed_check_is_framed_word_for_word() -> None:
         "╭─ Check failed ───────────────────────────────────────────────────────────────╮",
         "│ nothing_lost() failed: 1 violation.                                          │",
         "│   shop.charge a: it still waits in queue 'celery'.                           │",
-        "│              0us  task.published      client    queue=celery                 │",
-        "│              0us  message.queued      broker    queue=celery                 │",
+        "│               0s  task.published      client    queue=celery                 │",
+        "│               0s  message.queued      broker    queue=celery                 │",
         "│ Reproduce: pytest --tqsim-seed=7                                             │",
         "╰──────────────────────────────────────────────────────────────────────────────╯",
     ]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-from tqsim.broker.rabbitmq.refusals import PRECONDITION_FAILED, Refusal
+from tqsim.broker.rabbitmq.refusals import PRECONDITION_FAILED, Refusal, refuse
 
 __all__ = [
     "EXCHANGE_ARGUMENTS",
@@ -178,7 +178,7 @@ def _whole(name: str, value: object, place: str) -> int:
 
 
 def _failed(explanation: str) -> Refusal:
-    return Refusal(PRECONDITION_FAILED, explanation)
+    return refuse(PRECONDITION_FAILED, explanation)
 
 
 def _typed(value: object) -> str:

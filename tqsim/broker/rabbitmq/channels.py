@@ -18,7 +18,7 @@ from tqsim.broker.rabbitmq.consumers import Consumer
 from tqsim.broker.rabbitmq.events import ChannelClosed, Deliver, Got, Return
 from tqsim.broker.rabbitmq.messages import Message, Queued
 from tqsim.broker.rabbitmq.methods import Method
-from tqsim.broker.rabbitmq.refusals import Refusal
+from tqsim.broker.rabbitmq.refusals import Refusal, refuse
 from tqsim.broker.rabbitmq.requests import answered
 from tqsim.broker.rabbitmq.topology import Table, Topology
 from tqsim.broker.rabbitmq.window import Window
@@ -42,7 +42,7 @@ class Channel(Topology):
     def __init__(self, connection: Connection, number: int) -> None:
         super().__init__(connection)
         self.number = number
-        self.window = Window(connection.context)
+        self.window = Window(connection.context, self.observe)
         self.consumers: dict[str, Consumer] = {}
         self._context = connection.context
         self._prefetch = 0
@@ -67,19 +67,15 @@ class Channel(Topology):
         context = self._context
         context.published += 1
         message = Message(context.published, exchange, routing_key, body, properties)
-        observe = context.observe
-        if observe is not None:
-            observe("message.published", message=message, vhost=self.virtual_host.name)
+        if context.observe is not None:
+            self.observe("message.published", message=message)
         target = self.virtual_host.exchanges.get(exchange)
         if target is None or target.internal or immediate or not self.is_open:
             self._refuse_publish(message, immediate)
             return
         queues = target.router.route(message)
         if not queues:
-            if observe is not None:
-                observe(
-                    "message.unroutable", message=message, vhost=self.virtual_host.name, mandatory=mandatory
-                )
+            self.observe("message.unroutable", message=message, mandatory=mandatory)
             if mandatory:
                 self.connection.push(Return(self, refusals.NO_ROUTE, "NO_ROUTE", message))
             return
@@ -104,7 +100,7 @@ class Channel(Topology):
         """
         name = self.named_queue(queue)
         if consumer_tag in self.consumers:
-            raise Refusal(refusals.NOT_ALLOWED, f"attempt to reuse consumer tag '{consumer_tag}'")
+            raise refuse(refusals.NOT_ALLOWED, f"attempt to reuse consumer tag '{consumer_tag}'")
         found = self.virtual_host.find_queue(name, self.connection)
         check_consumer_arguments(name, self.virtual_host.name, arguments or {})
         if found.rota and (exclusive or found.rota.is_exclusive):
@@ -120,7 +116,7 @@ class Channel(Topology):
             integer(arguments or {}, "x-priority") or 0,
         )
         self.consumers[consumer.tag] = consumer
-        self._observe("consumer.added", queue=name, consumer_tag=consumer.tag)
+        self.observe("consumer.added", queue=name, consumer_tag=consumer.tag)
         found.add_consumer(consumer)
         return consumer.tag
 
@@ -130,7 +126,7 @@ class Channel(Topology):
         consumer = self.consumers.pop(consumer_tag, None)
         if consumer is None:
             return
-        self._observe("consumer.cancelled", queue=consumer.queue.name, consumer_tag=consumer_tag)
+        self.observe("consumer.cancelled", queue=consumer.queue.name, consumer_tag=consumer_tag)
         if consumer.queue.remove_consumer(consumer):
             self.virtual_host.delete_queue(consumer.queue, "auto-delete")
 
@@ -142,8 +138,9 @@ class Channel(Topology):
         if not found.ready.count:
             return None
         queued = found.ready.pop()
-        tag, number = self._hand_out(queued, None, no_ack)
-        return Got(tag, queued.deliveries > 1, queued.message, found.ready.count, number)
+        self.window.hand_out(queued, None, no_ack)
+        message, left = queued.message, found.ready.count
+        return Got(queued.delivery_tag, queued.redelivered, message, left, queued.delivery_number)
 
     @answered(methods.BASIC_QOS)
     def basic_qos(self, prefetch_count: int, global_: bool = False, prefetch_size: int = 0) -> None:
@@ -154,16 +151,24 @@ class Channel(Topology):
         but only set in this order: on 3.10, ``global_=False`` also lifts the channel's (measured).
         """
         if prefetch_size:
-            raise Refusal(refusals.NOT_IMPLEMENTED, f"prefetch_size!=0 ({prefetch_size})")
+            raise refuse(refusals.NOT_IMPLEMENTED, f"prefetch_size!=0 ({prefetch_size})")
         if not global_:
             self._prefetch = prefetch_count
         self.window.set_limit(prefetch_count if global_ else 0)
 
     def deliver(self, consumer: Consumer, queued: Queued) -> None:
         """Hand a message to a consumer of this channel; called by the queue."""
-        tag, number = self._hand_out(queued, consumer, consumer.no_ack)
-        redelivered = queued.deliveries > 1
-        self.connection.push(Deliver(self, consumer.tag, tag, redelivered, queued.message, number))
+        self.window.hand_out(queued, consumer, consumer.no_ack)
+        self.connection.push(
+            Deliver(
+                self,
+                consumer.tag,
+                queued.delivery_tag,
+                queued.redelivered,
+                queued.message,
+                queued.delivery_number,
+            )
+        )
 
     # --- settling --------------------------------------------------------------------------------
 
@@ -190,7 +195,7 @@ class Channel(Topology):
     def basic_recover(self, requeue: bool = True) -> None:
         """Requeue everything unacknowledged on this channel.  Refused: 540 without ``requeue``."""
         if not requeue:
-            raise Refusal(refusals.NOT_IMPLEMENTED, "requeue=false")
+            raise refuse(refusals.NOT_IMPLEMENTED, "requeue=false")
         self.window.settle(self.window.take_all(), requeue=True, moment="message.rejected")
 
     # --- closing ---------------------------------------------------------------------------------
@@ -198,7 +203,7 @@ class Channel(Topology):
     def close(self) -> None:
         """Close the channel; its consumers leave and its unacknowledged messages are requeued."""
         if self.is_open:
-            self._observe("channel.closed", reason="closed by client")
+            self.observe("channel.closed", reason="closed by client")
             retire([self])
 
     def fail(self, refusal: Refusal, *, tell: bool) -> None:
@@ -209,7 +214,7 @@ class Channel(Topology):
         self._closed_by = refusal
         if tell:
             self.connection.push(ChannelClosed(self, refusal.code, refusal.text, refusal.method))
-        self._observe("channel.closed", reason=refusal.text)
+        self.observe("channel.closed", reason=refusal.text)
         retire([self])
 
     def not_open(self, method: Method) -> Exception:
@@ -218,7 +223,7 @@ class Channel(Topology):
             return self._closed_by.again()
         if not self.connection.is_open:
             return self.connection.gone()
-        refusal = Refusal(refusals.CHANNEL_ERROR, "expected 'channel.open'", method)
+        refusal = refuse(refusals.CHANNEL_ERROR, "expected 'channel.open'", method)
         self.connection.fail(refusal, tell=False)
         return refusal
 
@@ -229,39 +234,25 @@ class Channel(Topology):
             return
         taken = self.window.take(tag, multiple)
         if taken is None:
-            refusal = Refusal(refusals.PRECONDITION_FAILED, f"unknown delivery tag {tag}", method)
+            refusal = refuse(refusals.PRECONDITION_FAILED, f"unknown delivery tag {tag}", method)
             self.fail(refusal, tell=True)
             return
         self.window.settle(taken, requeue=requeue, moment=moment)
 
     def _refuse_publish(self, message: Message, immediate: bool) -> None:
         if not self.is_open:
-            self._observe("message.dropped", message=message, reason="channel closed")
+            self.observe("message.dropped", message=message, reason="channel closed")
             return
         if immediate:
-            refusal = Refusal(refusals.NOT_IMPLEMENTED, "immediate=true")
+            refusal = refuse(refusals.NOT_IMPLEMENTED, "immediate=true")
         else:
             refusal = self.virtual_host.publish_refusal(message.exchange)
         refusal.method = methods.BASIC_PUBLISH
-        self._observe("message.dropped", message=message, reason=refusal.text)
+        self.observe("message.dropped", message=message, reason=refusal.text)
         self.fail(refusal, tell=True)
 
-    def _hand_out(self, queued: Queued, consumer: Consumer | None, no_ack: bool) -> tuple[int, int]:
-        tag, number = self.window.hand_out(queued, consumer, no_ack)
-        if self._context.observe is not None:
-            self._observe(
-                "message.delivered",
-                message=queued.message,
-                queue=queued.queue.name,
-                consumer_tag="" if consumer is None else consumer.tag,
-                delivery_tag=tag,
-                delivery_number=number,
-                redelivered=queued.deliveries > 1,
-                no_ack=no_ack,
-            )
-        return tag, number
-
-    def _observe(self, name: str, **fields: object) -> None:
+    def observe(self, name: str, **fields: object) -> None:
+        """Tell the observer of a moment on this channel, if there is an observer."""
         observe = self._context.observe
         if observe is not None:
             vhost, connection = self.virtual_host.name, self.connection.name

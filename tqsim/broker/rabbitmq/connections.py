@@ -16,7 +16,7 @@ from tqsim.broker.rabbitmq.channels import Channel
 from tqsim.broker.rabbitmq.closing import retire
 from tqsim.broker.rabbitmq.context import Context
 from tqsim.broker.rabbitmq.events import ConnectionClosed, ConnectionLost, Event
-from tqsim.broker.rabbitmq.refusals import Refusal, Refused
+from tqsim.broker.rabbitmq.refusals import Refusal, Refused, refuse
 
 if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.queues import Queue
@@ -89,7 +89,7 @@ class Connection:
             while number in self.channels:
                 number += 1
         elif number in self.channels:
-            refusal = Refusal(refusals.CHANNEL_ERROR, "second 'channel.open' seen", methods.CHANNEL_OPEN)
+            refusal = refuse(refusals.CHANNEL_ERROR, "second 'channel.open' seen", methods.CHANNEL_OPEN)
             self.fail(refusal, tell=False)
             raise refusal
         channel = self.channels[number] = Channel(self, number)

@@ -55,11 +55,19 @@ class Queued:
     """A message in a queue, ready or delivered and not yet acknowledged.
 
     ``deliveries`` counts how often it was handed out; ``holder`` is the consumer that has it now
-    (None when it is ready, or was fetched by ``basic.get``).  Its position in the queue is the
-    number of the message: a queue gets each publish at most once and in publish order.
+    (None when it is ready, or was fetched by ``basic.get``), and the tag and the number are those of
+    its last delivery.  Its position in the queue is the number of the message: a queue gets each
+    publish at most once and in publish order.
     """
 
     message: Message
     queue: Queue
     deliveries: int = 0
     holder: Consumer | None = None
+    delivery_tag: int = 0
+    delivery_number: int = 0
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether its last delivery was not the first."""
+        return self.deliveries > 1

@@ -109,13 +109,13 @@ class Queue:
         self.ready.put_back(queued)
         observe = self._context.observe
         if observe is not None:
-            observe("message.requeued", message=queued.message, vhost=self.vhost, queue=self.name)
-
-    def observe_settled(self, queued: Queued, moment: str) -> None:
-        """Record that a delivery was acknowledged or rejected."""
-        observe = self._context.observe
-        if observe is not None:
-            observe(moment, message=queued.message, vhost=self.vhost, queue=self.name)
+            observe(
+                "message.requeued",
+                message=queued.message,
+                vhost=self.vhost,
+                queue=self.name,
+                delivery_number=queued.delivery_number,
+            )
 
     def drop(self, queued: Queued, reason: str) -> None:
         """Record that a message leaves the queue without having been acknowledged."""

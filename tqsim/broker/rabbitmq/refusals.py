@@ -32,6 +32,7 @@ __all__ = [
     "locked_queue",
     "no_exchange",
     "no_queue",
+    "refuse",
     "reply_text",
 ]
 
@@ -77,22 +78,24 @@ class Refusal(TqsimError):
     method number of the request, ``scope`` what was closed: ``"channel"`` or ``"connection"``.
     """
 
-    def __init__(self, code: int, explanation: str, method: Method = NO_METHOD) -> None:
+    def __init__(self, code: int, text: str, method: Method = NO_METHOD) -> None:
+        super().__init__(code, text, method)
         self.code = code
-        self.text = reply_text(code, explanation)
+        self.text = text
         self.method = method
         self.scope: Scope = "channel" if code in _SOFT else "connection"
-        super().__init__(self.text)
-
-    def again(self) -> Refusal:
-        """Return a fresh exception with the same content, to be raised to another caller."""
-        copy = Refusal(self.code, "", self.method)
-        copy.text = self.text
-        copy.args = (self.text,)
-        return copy
 
     def __str__(self) -> str:
         return f"({self.code}) {self.text}"
+
+    def again(self) -> Refusal:
+        """Return a fresh exception with the same content, to be raised to another caller."""
+        return Refusal(self.code, self.text, self.method)
+
+
+def refuse(code: int, explanation: str, method: Method = NO_METHOD) -> Refusal:
+    """Return the refusal whose text is the name of ``code`` and the explanation."""
+    return Refusal(code, reply_text(code, explanation), method)
 
 
 def reply_text(code: int, explanation: str) -> str:
@@ -109,27 +112,27 @@ def reply_text(code: int, explanation: str) -> str:
 
 def no_queue(name: str, vhost: str) -> Refusal:
     """Return the 404 for a queue that does not exist."""
-    return Refusal(NOT_FOUND, f"no queue '{name}' in vhost '{vhost}'")
+    return refuse(NOT_FOUND, f"no queue '{name}' in vhost '{vhost}'")
 
 
 def no_exchange(name: str, vhost: str) -> Refusal:
     """Return the 404 for an exchange that does not exist."""
-    return Refusal(NOT_FOUND, f"no exchange '{name}' in vhost '{vhost}'")
+    return refuse(NOT_FOUND, f"no exchange '{name}' in vhost '{vhost}'")
 
 
 def default_exchange() -> Refusal:
     """Return the 403 for declaring, deleting or binding to the default exchange."""
-    return Refusal(ACCESS_REFUSED, "operation not permitted on the default exchange")
+    return refuse(ACCESS_REFUSED, "operation not permitted on the default exchange")
 
 
 def exclusive_use(queue: str, vhost: str) -> Refusal:
     """Return the 403 for a consumer next to an exclusive consumer."""
-    return Refusal(ACCESS_REFUSED, f"queue '{queue}' in vhost '{vhost}' in exclusive use")
+    return refuse(ACCESS_REFUSED, f"queue '{queue}' in vhost '{vhost}' in exclusive use")
 
 
 def locked_queue(name: str, vhost: str) -> Refusal:
     """Return the 405 for an exclusive queue of another connection, or another exclusive flag."""
-    return Refusal(
+    return refuse(
         RESOURCE_LOCKED,
         f"cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It could be "
         "originally declared on another connection or the exclusive property value does not match "

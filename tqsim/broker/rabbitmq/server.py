@@ -13,7 +13,7 @@ from typing import Final
 from tqsim.broker.rabbitmq.closing import retire
 from tqsim.broker.rabbitmq.connections import Connection
 from tqsim.broker.rabbitmq.context import Context, Observe
-from tqsim.broker.rabbitmq.refusals import CONNECTION_FORCED, Refusal, Refused
+from tqsim.broker.rabbitmq.refusals import CONNECTION_FORCED, Refusal, Refused, refuse
 from tqsim.broker.rabbitmq.vhosts import VirtualHost
 from tqsim.broker.rabbitmq.views import QueueView
 from tqsim.errors import UsageError
@@ -55,6 +55,10 @@ class Server:
         self._context = Context(now, names, observe)
         self._vhosts: dict[str, VirtualHost] = {}
         self._connections: dict[Connection, None] = {}
+
+    def observe_with(self, observe: Observe | None) -> None:
+        """Tell ``observe`` of each moment from now on, instead of whoever was told so far."""
+        self._context.observe = observe
 
     # --- clients ---------------------------------------------------------------------------------
 
@@ -113,7 +117,7 @@ class Server:
         of 3.10 that was stopped and started.  py-amqp reports the end as a ConnectionResetError:
         it answers the close before it reads the reason, and the server does not wait.)
         """
-        refusal = Refusal(CONNECTION_FORCED, "broker forced connection closure with reason 'shutdown'")
+        refusal = refuse(CONNECTION_FORCED, "broker forced connection closure with reason 'shutdown'")
         self._go_down(refusal)
 
     def crash(self) -> None:

@@ -6,13 +6,14 @@ It holds no message; what the names stand for is in :mod:`tqsim.broker.rabbitmq.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from tqsim.broker.rabbitmq import methods, refusals
 from tqsim.broker.rabbitmq.events import DeclareOk
 from tqsim.broker.rabbitmq.methods import Method
-from tqsim.broker.rabbitmq.refusals import Refusal
+from tqsim.broker.rabbitmq.refusals import Refusal, refuse
 from tqsim.broker.rabbitmq.requests import answered
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ __all__ = ["Table", "Topology"]
 Table: TypeAlias = "Mapping[str, object] | None"
 
 
-class Topology:
+class Topology(ABC):
     """The base of a channel: the ``exchange`` and ``queue`` requests of AMQP.
 
     A refused request raises its :class:`Refusal`, and the channel or the connection is closed.
@@ -38,13 +39,13 @@ class Topology:
         self.is_open = True
         self._current_queue: str | None = None
 
+    @abstractmethod
     def fail(self, refusal: Refusal, *, tell: bool) -> None:
         """Close what ``refusal`` closes; with ``tell``, push the event."""
-        raise NotImplementedError
 
+    @abstractmethod
     def not_open(self, method: Method) -> Exception:
         """Return the exception for a request that wants an answer, after the end of the channel."""
-        raise NotImplementedError
 
     @answered(methods.EXCHANGE_DECLARE)
     def exchange_declare(
@@ -122,9 +123,9 @@ class Topology:
             return 0
         found = self.virtual_host.find_queue(name, self.connection)
         if if_empty and found.ready.count:
-            raise Refusal(refusals.PRECONDITION_FAILED, f"{found.place} not empty")
+            raise refuse(refusals.PRECONDITION_FAILED, f"{found.place} not empty")
         if if_unused and found.rota:
-            raise Refusal(refusals.PRECONDITION_FAILED, f"{found.place} in use")
+            raise refuse(refusals.PRECONDITION_FAILED, f"{found.place} in use")
         return self.virtual_host.delete_queue(found, "deleted")
 
     @answered(methods.QUEUE_PURGE)
@@ -154,7 +155,7 @@ class Topology:
         if queue:
             return queue
         if self._current_queue is None:
-            raise Refusal(refusals.NOT_FOUND, "no previously declared queue")
+            raise refuse(refusals.NOT_FOUND, "no previously declared queue")
         return self._current_queue
 
     def find_queue(self, queue: str) -> Queue:

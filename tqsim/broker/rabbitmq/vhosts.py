@@ -29,6 +29,7 @@ from tqsim.broker.rabbitmq.refusals import (
     locked_queue,
     no_exchange,
     no_queue,
+    refuse,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class VirtualHost:
         if name not in self.exchanges:
             return no_exchange(name, self.name)
         place = f"exchange '{name}' in vhost '{self.name}'"
-        return Refusal(ACCESS_REFUSED, f"cannot publish to internal {place}")
+        return refuse(ACCESS_REFUSED, f"cannot publish to internal {place}")
 
     def declare_exchange(
         self,
@@ -89,7 +90,7 @@ class VirtualHost:
     ) -> Exchange:
         """Create an exchange, or return the one that exists if it is the same."""
         if kind not in TYPES:
-            raise Refusal(COMMAND_INVALID, f"unknown exchange type '{kind}'")
+            raise refuse(COMMAND_INVALID, f"unknown exchange type '{kind}'")
         if not name:
             raise default_exchange()
         found = self.exchanges.get(name)
@@ -102,7 +103,7 @@ class VirtualHost:
             assert_equivalent(place, found.arguments, arguments, EXCHANGE_ARGUMENTS)
             return found
         if name.startswith(_RESERVED):
-            raise Refusal(ACCESS_REFUSED, f"exchange name '{name}' contains reserved prefix 'amq.*'")
+            raise refuse(ACCESS_REFUSED, f"exchange name '{name}' contains reserved prefix 'amq.*'")
         exchange = Exchange(name, kind, durable, auto_delete, internal, dict(arguments))
         self.exchanges[name] = exchange
         self._observe("exchange.declared", exchange=name, kind=kind, durable=durable)
@@ -113,14 +114,14 @@ class VirtualHost:
         if not name:
             raise default_exchange()
         if name.startswith(_RESERVED):
-            raise Refusal(
+            raise refuse(
                 ACCESS_REFUSED, f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed"
             )
         exchange = self.exchanges.get(name)
         if exchange is None:
             return
         if if_unused and exchange.bindings:
-            raise Refusal(PRECONDITION_FAILED, f"exchange '{name}' in vhost '{self.name}' in use")
+            raise refuse(PRECONDITION_FAILED, f"exchange '{name}' in vhost '{self.name}' in use")
         self._remove_exchange(exchange)
 
     # --- queues ----------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ class VirtualHost:
             found.touch()
             return found
         if name.startswith(_RESERVED):
-            raise Refusal(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
+            raise refuse(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
         name = name or self._context.names("amq.gen-")
         check_queue_arguments(name, self.name, arguments)
         queue = Queue(

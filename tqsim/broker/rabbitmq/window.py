@@ -10,7 +10,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from tqsim.broker.rabbitmq.context import Context
+from tqsim.broker.rabbitmq.context import Context, Observe
 from tqsim.broker.rabbitmq.messages import Queued
 
 if TYPE_CHECKING:
@@ -31,14 +31,17 @@ class Window:
     none was, and an acknowledgement of a ``basic.get`` never lowers it.  (Measured on 3.10: a get
     that is open at the time of ``basic.qos`` takes one place for good.)
 
+    ``observe`` is the channel's own, which adds where that is.
+
     Not modelled: the real server counts a consumer's credit by its tag, so that a consumer which
     takes over the tag of a cancelled one gains room from acknowledgements of the other's deliveries.
     """
 
-    __slots__ = ("_context", "_oldest_tag", "last_tag", "limit", "stalled", "unacked", "volume")
+    __slots__ = ("_context", "_observe", "_oldest_tag", "last_tag", "limit", "stalled", "unacked", "volume")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, observe: Observe) -> None:
         self._context = context
+        self._observe = observe
         self.limit = 0
         self.volume = 0
         self.stalled: dict[Queue, None] = {}
@@ -55,21 +58,24 @@ class Window:
         self.limit = limit
         self.resume()
 
-    def hand_out(self, queued: Queued, holder: Consumer | None, no_ack: bool) -> tuple[int, int]:
-        """Note a delivery to ``holder`` (None: ``basic.get``); return its tag and its number."""
+    def hand_out(self, queued: Queued, holder: Consumer | None, no_ack: bool) -> None:
+        """Note a delivery to ``holder`` (None: ``basic.get``) and give it its tag and its number."""
         context = self._context
-        tag = self.last_tag = self.last_tag + 1
-        number = context.delivered = context.delivered + 1
+        context.delivered += 1
+        self.last_tag += 1
+        queued.delivery_number = context.delivered
+        queued.delivery_tag = self.last_tag
         queued.deliveries += 1
         if not no_ack:
-            self.unacked[tag] = queued
+            self.unacked[self.last_tag] = queued
             queued.queue.unacked += 1
             if holder is not None:
                 queued.holder = holder
                 holder.unacked += 1
                 if self.limit:
                     self.volume += 1
-        return tag, number
+        if context.observe is not None:
+            self._tell("message.delivered", queued, holder, redelivered=queued.redelivered, no_ack=no_ack)
 
     def acknowledge(self, tag: int) -> bool:
         """Settle one delivery for good; return False if the tag is not open.
@@ -81,9 +87,9 @@ class Window:
             return False
         queue = queued.queue
         queue.unacked -= 1
-        if self._context.observe is not None:
-            queue.observe_settled(queued, "message.acked")
         holder = queued.holder
+        if self._context.observe is not None:
+            self._tell("message.acked", queued, holder)
         if holder is not None:
             was_full = holder.unacked == holder.prefetch
             holder.unacked -= 1
@@ -149,8 +155,9 @@ class Window:
         gained = False
         for queued in group:
             queue.unacked -= 1
-            queue.observe_settled(queued, moment)
             holder = queued.holder
+            if self._context.observe is not None:
+                self._tell(moment, queued, holder)
             if holder is not None:
                 gained = gained or holder.unacked == holder.prefetch
                 holder.unacked -= 1
@@ -177,3 +184,14 @@ class Window:
             del stalled[queue]
             queue.rota.unpark(self)
             queue.run()
+
+    def _tell(self, moment: str, queued: Queued, holder: Consumer | None, **fields: object) -> None:
+        self._observe(
+            moment,
+            message=queued.message,
+            queue=queued.queue.name,
+            consumer_tag="" if holder is None else holder.tag,
+            delivery_tag=queued.delivery_tag,
+            delivery_number=queued.delivery_number,
+            **fields,
+        )

@@ -1,0 +1,1 @@
+"""A shop, as a team would write it: the application of the public API's example."""

@@ -1,0 +1,143 @@
+"""A user's mistake gets a message that names the argument, the value and what to do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from celery import Celery
+
+import tqsim
+from tests.apps.shop.tasks import app, capture
+
+
+_EMPTY = """
+import tqsim
+from celery import Celery
+
+with tqsim.Simulation(Celery("empty", broker="memory://")) as sim:
+    try:
+        sim.worker("w1")
+    except tqsim.UsageError as error:
+        print(error)
+"""
+
+
+def test_an_application_without_tasks() -> None:
+    """In an interpreter of its own: Celery shares the tasks of all applications of one."""
+    done = subprocess.run([sys.executable, "-c", _EMPTY], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "The application 'empty' has no tasks; a worker would have nothing to run. Import the modules that define "
+        "them before opening the simulation, or name them in Celery(include=[...]) or app.autodiscover_tasks().\n"
+    )
+
+
+def test_something_that_is_no_application() -> None:
+    with pytest.raises(tqsim.UsageError) as caught:
+        tqsim.Simulation("shop.tasks:app")
+    assert str(caught.value) == (
+        "app='shop.tasks:app' is not a Celery application; expected an instance of celery.Celery."
+    )
+
+
+def test_a_task_that_is_not_registered() -> None:
+    with tqsim.Simulation(app) as sim, pytest.raises(tqsim.UsageError) as caught:
+        sim.cost("shop.chrage", "1s")
+    assert str(caught.value) == (
+        "task='shop.chrage' is not registered; registered are: shop.capture, shop.charge, shop.checkout, "
+        "shop.mail, shop.tidy."
+    )
+
+
+def test_a_queue_that_does_not_exist() -> None:
+    with tqsim.Simulation(app) as sim:
+        capture.apply_async((1,), countdown=60)
+        with pytest.raises(tqsim.UsageError) as caught:
+            sim.queue("emials")
+    assert str(caught.value) == "queue='emials' does not exist; the broker's queues are: celery."
+
+
+def test_a_simulation_inside_another() -> None:
+    with tqsim.Simulation(app), pytest.raises(tqsim.UsageError) as caught, tqsim.Simulation(app):
+        raise AssertionError("it opened")
+    assert str(caught.value) == (
+        "A simulation is open already; two cannot share one interpreter's clock. Leave the first with-block before "
+        "opening the next, or give the first one another worker: sim.worker(..., app=other_app)."
+    )
+
+
+def test_the_same_simulation_twice() -> None:
+    sim = tqsim.Simulation(app)
+    with sim:
+        pass
+    with pytest.raises(tqsim.UsageError) as caught, sim:
+        raise AssertionError("it opened")
+    assert str(caught.value) == "A simulation can be opened once; make a new Simulation(...) for another run."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": "7"}, "seed='7' is not a seed; expected a whole number."),
+        (
+            {"policy": "lifo"},
+            "policy='lifo' is not a scheduling policy; expected \"fifo\", \"random\" or \"pct(depth)\", for "
+            'example "pct(3)".',
+        ),
+        (
+            {"start": "tomorrow"},
+            "start='tomorrow' is not a date and time; expected ISO 8601 such as \"2030-01-01T00:00:00Z\".",
+        ),
+        (
+            {"timezone": "Mars/Olympus"},
+            "timezone='Mars/Olympus' is not a known time zone; expected a name such as \"UTC\" or \"Europe/Paris\".",
+        ),
+        ({"broker": "redis"}, "broker='redis' is not a broker profile; expected tqsim.RabbitMQ()."),
+        (
+            {"allow_network": "localhost:5432"},
+            "allow_network='localhost:5432' is text; expected a list such as [\"localhost:5432\"].",
+        ),
+    ],
+)
+def test_a_wrong_setting(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(tqsim.UsageError, match=f"^{re.escape(message)}$"):
+        tqsim.Simulation(app, **arguments)
+
+
+def test_a_broker_that_is_not_simulated() -> None:
+    sqs = Celery("cloud", broker="sqs://", set_as_current=False)
+    with pytest.raises(tqsim.UnsupportedError) as caught:
+        tqsim.Simulation(sqs)
+    assert str(caught.value) == (
+        "The application's broker URL names 'sqs', which is not simulated; simulated are: amqp, amqps, pyamqp, "
+        "librabbitmq, memory, redis, rediss, sentinel. Pass Simulation(app, broker=tqsim.RabbitMQ()) to run it on a "
+        "simulated RabbitMQ all the same."
+    )
+
+
+def test_a_name_that_is_taken() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        with pytest.raises(tqsim.UsageError) as caught:
+            sim.beat("w1")
+    assert str(caught.value) == "A process called 'w1' exists already; restart() it or choose another name."
+
+
+def test_a_fault_for_a_worker_that_does_not_exist() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        with pytest.raises(tqsim.UsageError) as caught:
+            sim.faults.add(tqsim.faults.worker_kill("w2", at="1s"))
+    assert str(caught.value) == "There is no worker called 'w2' in this simulation; there are: w1."
+
+
+def test_history_that_was_switched_off() -> None:
+    with tqsim.Simulation(app, history=False) as sim, pytest.raises(tqsim.UsageError) as caught:
+        sim.check(tqsim.checks.nothing_lost())
+    assert str(caught.value) == (
+        "This simulation keeps no history; open it with Simulation(..., history=True) to ask for moments, tasks, "
+        "checks or a digest."
+    )

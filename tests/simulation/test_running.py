@@ -1,0 +1,121 @@
+"""How virtual time passes: ``run``, ``run_until_idle``, limits and the end."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+import pytest
+
+import tqsim
+from tests.apps.shop.tasks import app, charge, mail
+
+
+def test_run_for_stops_at_the_very_microsecond() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.run(for_="1.000001s")
+        assert sim.elapsed == 1.000001
+        assert sim.now == datetime.datetime(2030, 1, 1, 0, 0, 1, 1, tzinfo=datetime.UTC)
+
+
+def test_run_until_a_moment() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.run(until=datetime.datetime(2030, 1, 1, 6, tzinfo=datetime.UTC))
+        assert sim.elapsed == 6 * 3600
+
+
+def test_run_until_a_predicate_stops_at_the_event_that_makes_it_true() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        result = charge.delay(1)
+        sim.run(until=result.ready)
+        assert sim.elapsed == 2.0
+
+
+def test_a_predicate_that_never_comes_true_is_no_progress() -> None:
+    def paid() -> bool:
+        return False
+
+    with tqsim.Simulation(app) as sim, pytest.raises(tqsim.NoProgress) as caught:
+        sim.run(until=paid, limit="1h")
+    assert str(caught.value).startswith(
+        "run(until=paid): not true within 1h of virtual time, and nothing more happens before. Still there: nothing.\n"
+    )
+
+
+def test_a_run_past_its_limit_names_what_it_waited_for() -> None:
+    with tqsim.Simulation(app, seed=3) as sim, pytest.raises(tqsim.NoProgress) as caught:
+        charge.delay(1)
+        sim.run_until_idle(limit="1d")
+    assert re.fullmatch(
+        r"Not idle after 1d of virtual time\. Still there: 1 ready in queue 'celery' \(nobody consumes it\)\.\n"
+        r"Reproduce: seed=3 policy=fifo start=2030-01-01T00:00:00\+00:00 celery=\S+ kombu=\S+ tqsim-celery=\S+",
+        str(caught.value),
+    )
+
+
+def test_idle_waits_for_countdowns_running_tasks_and_clients_but_not_for_beat() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        sim.beat()
+        mail.apply_async((1,), countdown=100)
+        client = sim.client(lambda: charge.apply_async((2,), countdown=200).get())
+        sim.run_until_idle()
+        assert client.result() == "paid"
+        assert 202.0 <= sim.elapsed < 260.0
+
+
+def test_a_client_that_has_not_finished_says_what_it_waits_for() -> None:
+    with tqsim.Simulation(app) as sim:
+        client = sim.client(lambda: charge.delay(1).get())
+        sim.run(for_=1)
+        with pytest.raises(tqsim.UsageError) as caught:
+            client.result()
+    assert str(caught.value).startswith("Client 'client1' has not finished: it waits for ")
+
+
+def test_an_error_in_a_client_is_raised_by_its_result() -> None:
+    def fails() -> None:
+        raise ValueError("no stock")
+
+    with tqsim.Simulation(app) as sim:
+        client = sim.client(fails)
+        sim.run(for_=1)
+        with pytest.raises(ValueError, match=r"^no stock$"):
+            client.result()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, 'run() takes for_="10m" or until=<datetime or predicate>, and only one of them.'),
+        (
+            {"for_": "ten"},
+            "for_='ten' is not a duration; expected seconds as a number, a timedelta, or text such as "
+            '"1.5s", "10m", "2h30m" or "1d".',
+        ),
+        ({"until": 7}, "run(until=7): expected a datetime or a function without arguments."),
+    ],
+)
+def test_a_wrong_run_names_the_argument(arguments: dict[str, object], message: str) -> None:
+    with tqsim.Simulation(app) as sim, pytest.raises(tqsim.UsageError, match=f"^{re.escape(message)}$"):
+        sim.run(**arguments)  # type: ignore[arg-type]
+
+
+def test_after_the_end_nothing_runs() -> None:
+    with tqsim.Simulation(app) as sim:
+        worker = sim.worker("w1")
+    with pytest.raises(
+        tqsim.ClosedError, match=r"^The simulation has ended; nothing can happen in it any more\.$"
+    ):
+        sim.run(for_=1)
+    with pytest.raises(tqsim.ClosedError):
+        worker.kill()
+
+
+def test_the_tests_own_exception_is_not_masked() -> None:
+    with pytest.raises(KeyError, match="mine"), tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        charge.delay(1)
+        sim.run(for_=1)
+        raise KeyError("mine")

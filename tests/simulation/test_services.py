@@ -1,0 +1,145 @@
+"""Services, costs, loads and faults, against unmodified task code."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import tqsim
+from tests.apps.shop.tasks import ProviderDown, app, capture, charge, mail, tidy
+
+_PROVIDER = "tests.apps.shop.tasks:ask_provider"
+
+
+def test_a_service_stands_in_for_a_function_of_the_application() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        payments = sim.service(
+            "payments", latency="250ms", replaces=_PROVIDER, reply=lambda order: f"captured {order}"
+        )
+        result = capture.delay(7)
+        assert result.get() == "captured 7"
+        assert (sim.elapsed, payments.calls, payments.failures) == (0.25 + 0.25, 1, 0)
+    from tests.apps.shop import tasks
+
+    with pytest.raises(ProviderDown):
+        tasks.ask_provider(7)
+
+
+def test_an_outage_makes_the_real_retries_back_off() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        sim.service("payments", replaces=_PROVIDER, error=ProviderDown, reply=lambda order: "captured")
+        sim.faults.add(tqsim.faults.outage("payments", at=0, for_="10s"))
+        sim.run(for_=0)
+        capture.delay(7)
+        sim.run_until_idle()
+        life = sim.history.tasks("shop.capture")[0]
+        assert life.delays == (1.0, 2.0, 4.0, 8.0)
+        assert life.state == "succeeded"
+        sim.check(tqsim.checks.retry_delays(expected=["1s", "2s", "4s", "8s"]))
+
+
+def test_capacity_serves_calls_one_after_another_in_order() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=3)
+        sim.service("payments", latency="1s", capacity=1, replaces=_PROVIDER, reply=lambda order: order)
+        for order in range(3):
+            capture.delay(order)
+        sim.run_until_idle()
+        ends = [life.attempts[0].ended for life in sim.history.tasks("shop.capture")]
+        assert ends == [1.0, 2.0, 3.0]
+
+
+def test_a_fault_in_a_block_is_gone_after_it() -> None:
+    with tqsim.Simulation(app) as sim:
+        worker = sim.worker("w1")
+        with sim.faults.add(tqsim.faults.worker_kill("w1", at="10s")):
+            sim.run(for_="5s")
+        sim.run(for_="1h")
+        assert worker.is_alive
+
+
+def test_a_broker_restart_keeps_durable_work() -> None:
+    with tqsim.Simulation(app) as sim:
+        for order in range(5):
+            mail.delay(order)
+        sim.faults.add(tqsim.faults.broker_restart(at="1s", down_for="10s"))
+        sim.run(for_="20s")
+        sim.worker("w1")
+        sim.run_until_idle()
+        sim.check(tqsim.checks.exactly_once(), tqsim.checks.nothing_lost())
+
+
+def test_cost_is_the_time_before_the_body() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=1)
+        sim.cost(tidy, "3s")
+        tidy.delay()
+        tidy.delay()
+        sim.run_until_idle()
+        assert [life.attempts[0].ended for life in sim.history.tasks("shop.tidy")] == [3.0, 6.0]
+
+
+def test_constant_load_publishes_at_equal_distances() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        load = sim.load(tqsim.load.constant(4, for_="2s", after="1s"), charge.si(1))
+        sim.run_until_idle()
+        assert load.result() == 8
+        assert [life.published for life in sim.history.tasks("shop.charge")] == [
+            1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75,
+        ]  # fmt: skip
+
+
+def test_poisson_load_has_its_rate_and_depends_on_the_seed() -> None:
+    def published(seed: int) -> list[float]:
+        with tqsim.Simulation(app, seed=seed) as sim:
+            sim.load(tqsim.load.poisson(10, for_="100s"), lambda number: mail.si(number))
+            sim.run(for_="100s")
+            return [life.published or 0.0 for life in sim.history.tasks("shop.mail")]
+
+    first = published(1)
+    # 1,000 expected; five standard deviations of a Poisson count are 158.
+    assert 842 <= len(first) <= 1158
+    assert first == published(1)
+    assert first != published(2)
+
+
+def test_eager_waits_for_all_that_a_publish_caused() -> None:
+    from tests.apps.shop.tasks import checkout
+
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        sim.beat()
+        with sim.eager():
+            result = checkout.delay(5)
+            assert (result.state, sim.elapsed) == ("SUCCESS", 3601.0)
+            assert sim.history.tasks("shop.mail")[0].state == "succeeded"
+
+
+def test_eager_without_a_worker_says_what_is_missing() -> None:
+    with tqsim.Simulation(app) as sim, sim.eager(limit="1h"), pytest.raises(tqsim.NoProgress) as caught:
+        mail.delay(1)
+    assert re.fullmatch(
+        r"eager: shop\.mail has not come to an end within 1h of virtual time\. Still there: shop\.mail [0-9a-f-]{36}\. "
+        r"Is a worker running that consumes its queue\?",
+        str(caught.value),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"capacity": 0}, "service 'payments': capacity=0; expected a whole number >= 1, or None."),
+        ({"error_rate": 2}, "service 'payments': error_rate=2; expected a probability from 0 to 1."),
+        (
+            {"replaces": "shop:nothing"},
+            "replaces='shop:nothing': there is no such function; expected \"package.module:function\".",
+        ),
+    ],
+)
+def test_a_wrong_service_names_the_option(options: dict[str, object], message: str) -> None:
+    with tqsim.Simulation(app) as sim, pytest.raises(tqsim.UsageError, match=f"^{re.escape(message)}$"):
+        sim.service("payments", **options)

@@ -1,0 +1,51 @@
+"""Applications and ways of reading a history that the tests of workers share.
+
+The main names are :func:`make_app` and :func:`story`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import tqsim
+from celery import Celery
+
+__all__ = ["broker_story", "make_app", "starts", "story"]
+
+
+class _Application(Celery):  # type: ignore[misc]
+    """An application whose tasks are its own.
+
+    ``@app.task`` shares a task with every application of the interpreter unless told otherwise
+    (celery/app/base.py, Celery.task: ``connect_on_app_finalize``).
+    """
+
+    def task(self, *args: Any, **options: Any) -> Any:
+        return super().task(*args, **{"shared": False, **options})
+
+
+def make_app(name: str = "shop", **settings: Any) -> Any:
+    """Return a fresh Celery application for RabbitMQ, with results in memory."""
+    app = _Application(name, broker="pyamqp://guest@localhost//", backend="cache+memory://", set_as_current=False)
+    app.conf.update(settings)
+    return app
+
+
+def story(sim: tqsim.Simulation, task_id: str, *names: str) -> list[tuple[float, str]]:
+    """Return when what happened to a task, in order: of all its moments, or only the named ones."""
+    return [
+        (moment.at, moment.name)
+        for moment in sim.history.moments_of(task_id)
+        if not names or moment.name in names
+    ]
+
+
+def starts(sim: tqsim.Simulation, task_ids: Iterable[str]) -> list[float | None]:
+    """Return when each task first started, in seconds."""
+    return [sim.history.task(task_id).attempts[0].started for task_id in task_ids]
+
+
+def broker_story(sim: tqsim.Simulation, task_id: str) -> list[str]:
+    """Return the names of what happened to a task, without times."""
+    return [moment.name for moment in sim.history.moments_of(task_id)]

@@ -1,0 +1,115 @@
+"""The Redis servers of one simulation, and redis-py's way to them.
+
+The main name is :class:`RedisRuntime`.  There is one server for each address that a client connects
+to; ``localhost`` under all its names is one.  redis-py stays as it is: only the opening of a socket,
+and what belongs to a process in its pools, are replaced.  Left out: ``redis.asyncio`` clients,
+clusters, and Redis as a broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any, Final
+
+import redis.connection
+import redis.sentinel
+from fakeredis.model import ExpiringMembersSet
+
+from tqsim.broker.redis.pools import Pools
+from tqsim.broker.redis.server import Server
+from tqsim.broker.redis.sockets import SimulatedSocket
+from tqsim.durations import MICROSECONDS_PER_SECOND
+from tqsim.kernel import Kernel
+from tqsim.kernel.steady import SteadySet
+
+__all__ = ["RedisRuntime"]
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - compared, not bound
+_DEFAULT_PORT: Final = 6379
+#: Where redis-py converts replies to ``set``: up to 6, and since 7.
+_CALLBACK_MODULES: Final = ("redis._parsers.helpers", "redis._parsers.response_callbacks")
+
+
+class RedisRuntime:
+    """The simulated Redis servers of one simulation."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._servers: dict[str, Server] = {}
+        self._pools = Pools(kernel, self._is_inside)
+
+    def install(self) -> None:
+        """Lead every redis-py connection here until the kernel closes."""
+        patches = self._kernel.patches
+        self._pools.install()
+        connection = redis.connection
+        for kind in (connection.Connection, connection.SSLConnection):
+            patches.set(kind, "_connect", self._connecting(kind._connect, _tcp_address))
+        unix = connection.UnixDomainSocketConnection
+        patches.set(unix, "_connect", self._connecting(unix._connect, lambda client: str(client.path)))
+        self._answer_for_sentinels()
+        self._pin_orders()
+
+    def server(self, address: str = f"localhost:{_DEFAULT_PORT}") -> Server:
+        """The server at ``"host:port"``, which begins to exist when somebody asks."""
+        server = self._servers.get(address)
+        if server is None:
+            server = self._servers[address] = Server(self._call_later)
+        return server
+
+    def _connecting(self, real: Callable[[Any], Any], address_of: Callable[[Any], str]) -> Callable[[Any], Any]:
+        def connect(client: Any) -> Any:
+            if not self._is_inside():
+                return real(client)
+            address = address_of(client)
+            if address in self._kernel.options.allow_network:
+                return real(client)
+            timeout = getattr(client, "socket_timeout", None)
+            return SimulatedSocket(self._kernel, self.server(address), address, timeout)
+
+        return connect
+
+    def _answer_for_sentinels(self) -> None:
+        """A sentinel names the service itself as the host of its master and only replica."""
+        kind = redis.sentinel.Sentinel
+        for name, several in (("discover_master", False), ("discover_slaves", True), ("discover_replicas", True)):
+            if name in kind.__dict__:
+                self._kernel.patches.set(kind, name, self._discovering(kind.__dict__[name], several=several))
+
+    def _discovering(self, real: Callable[..., Any], *, several: bool) -> Callable[..., Any]:
+        def discover(sentinel: Any, service_name: Any) -> Any:
+            if not self._is_inside():
+                return real(sentinel, service_name)
+            address = (service_name, _DEFAULT_PORT)
+            return [address] if several else address
+
+        return discover
+
+    def _pin_orders(self) -> None:
+        """Sets of members and keys are walked in one order, whatever ``PYTHONHASHSEED`` says."""
+        patches = self._kernel.patches
+        patches.set(ExpiringMembersSet, "__iter__", _walk_members)
+        for name in _CALLBACK_MODULES:
+            try:
+                module = import_module(name)
+            except ImportError:
+                continue
+            patches.set(module, "set", SteadySet)
+
+    def _is_inside(self) -> bool:
+        loop = self._kernel.loop
+        return not loop.is_closed and loop.in_loop_thread()
+
+    def _call_later(self, seconds: float, action: Callable[[], None]) -> Any:
+        return self._kernel.loop.call_later(round(seconds * MICROSECONDS_PER_SECOND), action)
+
+
+def _tcp_address(client: Any) -> str:
+    host = str(client.host)
+    return f"{'localhost' if host in _LOOPBACK else host}:{int(client.port)}"
+
+
+def _walk_members(members: Any) -> Iterator[bytes]:
+    members._expire_members()
+    return iter(list(members._values))

@@ -1,0 +1,209 @@
+"""A simulated Redis server: fakeredis's data and commands, one command at a time.
+
+The main name is :class:`Server`.  It has neither threads nor locks: bytes come in by
+:meth:`Server.feed`, commands run to their end in the order in which they came, and a command that
+comes while another is running (a finalizer may send one) waits its turn.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+from fakeredis import FakeServer
+from fakeredis._core import Database
+from fakeredis._helpers import SimpleError
+
+from tqsim.broker.redis.sessions import Peer, Session
+
+__all__ = ["CancellableTimer", "Server"]
+
+#: What the server says it is.
+_VERSION: Final = (7, 4)
+
+
+class CancellableTimer(Protocol):
+    """What ``call_later`` returns."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+
+
+class Server(FakeServer):
+    """One Redis server; ``call_later(seconds, action)`` is its clock for blocking commands."""
+
+    def __init__(self, call_later: Callable[[float, Callable[[], None]], CancellableTimer]) -> None:
+        super().__init__(version=_VERSION)
+        self._call_later = call_later
+        self._inbox: deque[tuple[Session, bytes | None]] = deque()
+        self._is_busy = False
+        self._blocked: list[_Blocked] = []
+        self._changed: list[Database] = []
+        self.changes = 0
+        self.lock = _NoLock()
+        self.dbs = defaultdict(lambda: _Database(self._note_change))
+        # Walked in the order of subscription: fakeredis's weak sets go by memory address.
+        self.subscribers = defaultdict(_Members)
+        self.psubscribers = defaultdict(_Members)
+        self.ssubscribers = defaultdict(_Members)
+
+    def connect(self, peer: Peer, client_info: dict[str, Any]) -> Session:
+        """Open a connection."""
+        return Session(self, peer, client_info)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is running."""
+        return self._is_busy
+
+    def feed(self, session: Session, data: bytes | None) -> None:
+        """Take bytes from a client, or ``None`` when the client has gone.
+
+        Returns when everything has been executed, except in the middle of another command: then
+        it is executed after that.
+        """
+        self._inbox.append((session, data))
+        if not self._is_busy:
+            self._exclusively(lambda: None)
+
+    def _exclusively(self, action: Callable[[], None]) -> None:
+        """Do ``action()`` and then what came in meanwhile, without another command in between."""
+        self._is_busy = True
+        try:
+            action()
+            while self._inbox:
+                sender, part = self._inbox.popleft()
+                if not sender.is_open:
+                    continue
+                if part is None:
+                    sender.leave()
+                else:
+                    sender.take(part)
+        finally:
+            self._is_busy = False
+
+    def drop(self, session: Session) -> None:
+        """Forget a client; called by :meth:`Session.leave`."""
+        if session in self.sockets:
+            self.sockets.remove(session)
+        for entry in [entry for entry in self._blocked if entry.session is session]:
+            self._release(entry)
+
+    # -- blocking commands --------------------------------------------------------------------
+
+    def block(
+        self,
+        session: Session,
+        timeout_s: float | None,
+        attempt: Callable[[bool], Any],
+        shape: Callable[[Any], Any] | None,
+    ) -> None:
+        """Let a client wait until ``attempt(False)`` gives a value, or the timeout has passed (0: never)."""
+        entry = _Blocked(session, attempt, shape)
+        self._blocked.append(entry)
+        if timeout_s:
+            entry.timer = self._call_later(timeout_s, lambda: self._give_up(entry))
+
+    def serve_blocked(self) -> None:
+        """After a command: answer the clients that waited for what it changed, the oldest first."""
+        while self._changed:
+            database = self._changed.pop(0)
+            for entry in list(self._blocked):
+                if entry.session.database is database and entry in self._blocked:
+                    self._try_again(entry)
+
+    def _try_again(self, entry: _Blocked) -> None:
+        session = entry.session
+        try:
+            is_unblocked = session.take_unblock_reason()
+            value = None if is_unblocked else entry.attempt(False)
+            if value is None and not is_unblocked:
+                return
+            reply = entry.shaped(value)
+        except SimpleError as error:
+            reply = error
+        self._release(entry)
+        session.answer(reply)
+
+    def _give_up(self, entry: _Blocked) -> None:
+        """Answer a client whose time is over; called by a timer."""
+        if entry in self._blocked:
+            self._release(entry)
+            self._exclusively(lambda: entry.session.answer(entry.shaped(None)))
+
+    def _release(self, entry: _Blocked) -> None:
+        self._blocked.remove(entry)
+        if entry.timer is not None:
+            entry.timer.cancel()
+
+    def _note_change(self, database: Database) -> None:
+        self.changes += 1
+        if self._blocked and database not in self._changed:
+            self._changed.append(database)
+
+
+class _Blocked:
+    """A client that waits."""
+
+    __slots__ = ("attempt", "session", "shape", "timer")
+
+    def __init__(
+        self, session: Session, attempt: Callable[[bool], Any], shape: Callable[[Any], Any] | None
+    ) -> None:
+        self.session = session
+        self.attempt = attempt
+        self.shape = shape
+        self.timer: CancellableTimer | None = None
+
+    def shaped(self, value: Any) -> Any:
+        """The reply for what the attempt gave."""
+        return value if self.shape is None else self.shape(value)
+
+
+class _Database(Database):
+    """One numbered database, which tells of changes instead of waking threads."""
+
+    def __init__(self, on_change: Callable[[Database], None]) -> None:
+        super().__init__(None)
+        self._on_change = on_change
+
+    def wake_all(self) -> None:
+        self._on_change(self)
+
+
+class _Members:
+    """Sessions in the order in which they came; the part of ``WeakSet`` that fakeredis uses."""
+
+    __slots__ = ("_sessions",)
+
+    def __init__(self) -> None:
+        self._sessions: dict[Any, None] = {}
+
+    def add(self, session: Any) -> None:
+        self._sessions[session] = None
+
+    def discard(self, session: Any) -> None:
+        self._sessions.pop(session, None)
+
+    def remove(self, session: Any) -> None:
+        del self._sessions[session]
+
+    def __contains__(self, session: object) -> bool:
+        return session in self._sessions
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(list(self._sessions))
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+
+class _NoLock:
+    """In the place of fakeredis's lock, which is not re-entrant: there is nobody to exclude."""
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing is held."""

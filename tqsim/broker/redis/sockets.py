@@ -1,0 +1,182 @@
+"""The client's end of a Redis connection, in the place of a socket.
+
+The main name is :class:`SimulatedSocket`: what redis-py, and hiredis under it, ask of a connected
+socket.  Everything above it, parsers, pools and clients, is redis-py's own code.  It belongs to the
+simulated process that opened it, and waiting for a reply passes virtual time.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any, Final
+
+from tqsim.broker.redis.server import Server
+from tqsim.durations import MICROSECONDS_PER_SECOND
+from tqsim.errors import ClosedError
+from tqsim.kernel import TIMED_OUT
+from tqsim.kernel.kernel import Kernel
+
+__all__ = ["FOREVER_S", "SimulatedSocket"]
+
+#: A timeout of this many seconds (31 years) or more is none: nothing is set that would fire.
+FOREVER_S: Final = 1e9
+_LOOPBACK: Final = "127.0.0.1"
+_FIRST_PORT: Final = 49_152
+
+
+class SimulatedSocket:
+    """A connected socket between the running process and ``server``.
+
+    ``address`` is the server's, for messages; ``timeout`` as of ``socket.settimeout``.
+    """
+
+    def __init__(self, kernel: Kernel, server: Server, address: str, timeout: float | None) -> None:
+        self._kernel = kernel
+        self._loop = kernel.loop
+        self._address = address
+        self._timeout = timeout
+        self._buffer = bytearray()
+        self._is_open = True
+        self._has_ended = False
+        fiber = self._loop.current or self._loop.main
+        self._process = fiber.process
+        self._wire = kernel.wires.new(self._is_readable)
+        self._port = _FIRST_PORT + self._wire.number % 10_000
+        self._server = server
+        self._session = server.connect(self, {"addr": f"{_LOOPBACK}:{self._port}", "laddr": address})
+        self._process.on_death.append(self._abort)
+
+    # -- what the server calls ----------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the server."""
+        self._buffer += data
+        self._wire.notify()
+
+    def hang_up(self) -> None:
+        """Take note that the server has closed the connection."""
+        self._has_ended = True
+        self._wire.notify()
+
+    # -- what redis-py calls ------------------------------------------------------------------
+
+    def sendall(self, data: Any) -> None:
+        """Send bytes; the server acts on them at once."""
+        self._require_usable()
+        if self._has_ended:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        fiber = self._loop.current
+        if fiber is None:
+            self._server.feed(self._session, bytes(data))
+            return
+        # A fiber that asks again and again whether something has changed is waiting busily, and the
+        # clock moves it on: here, and never in the middle of a command.
+        self._kernel.clock.read_us()
+        reads, fiber.reads = fiber.reads, 0
+        changes = self._server.changes
+        try:
+            self._server.feed(self._session, bytes(data))
+        finally:
+            fiber.reads = reads if self._server.changes == changes else 0
+
+    def send(self, data: Any) -> int:
+        """Send bytes; always all of them."""
+        self.sendall(data)
+        return len(data)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return what has come, after waiting for it; ``b""`` at the end of the connection.
+
+        Raises ``BlockingIOError`` or ``socket.timeout`` when nothing comes, as a socket does.
+        """
+        self._require_usable()
+        while not self._buffer:
+            if self._has_ended:
+                return b""
+            self._wait()
+        data = bytes(self._buffer[:size])
+        if not flags & socket.MSG_PEEK:
+            del self._buffer[:size]
+        return data
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        """Put what has come into ``buffer``; return how many bytes."""
+        data = self.recv(size or len(buffer), flags)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _wait(self) -> None:
+        if self._timeout == 0:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        if self._server.is_busy:
+            # Only a finalizer that runs inside a command gets here, and nobody could ever answer it.
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        timeout_us = None
+        if self._timeout is not None and self._timeout < FOREVER_S:
+            timeout_us = round(self._timeout * MICROSECONDS_PER_SECOND)
+        if self._wire.wait(f"a reply from Redis at {self._address}", timeout_us) is TIMED_OUT:
+            raise socket.timeout("timed out")
+        if not self._is_open:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    def settimeout(self, timeout: float | None) -> None:
+        """As of a socket."""
+        self._timeout = timeout
+
+    def gettimeout(self) -> float | None:
+        """As of a socket."""
+        return self._timeout
+
+    def setblocking(self, flag: bool) -> None:
+        """As of a socket."""
+        self._timeout = None if flag else 0.0
+
+    def setsockopt(self, *args: Any) -> None:
+        """Accepted: a simulated link has no options."""
+
+    def getpeername(self) -> tuple[str, int]:
+        """The server's address, as a resolved one."""
+        return _LOOPBACK, 6379
+
+    def getsockname(self) -> tuple[str, int]:
+        """The client's address."""
+        return _LOOPBACK, self._port
+
+    def fileno(self) -> int:
+        """The number of the wire, or -1 once closed."""
+        return self._wire.number if self._is_open else -1
+
+    def shutdown(self, how: int) -> None:
+        """End the connection."""
+        self._abort()
+
+    def close(self) -> None:
+        """End the connection; whoever waits on it is told."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._abort()
+        if self._abort in self._process.on_death:
+            self._process.on_death.remove(self._abort)
+        self._kernel.wires.drop(self._wire)
+
+    def _abort(self) -> None:
+        self._has_ended = True
+        if not self._loop.is_closed:
+            self._server.feed(self._session, None)
+            self._wire.notify()
+
+    def _is_readable(self) -> bool:
+        return bool(self._buffer) or self._has_ended
+
+    def _require_usable(self) -> None:
+        if self._loop.is_closed:
+            raise ClosedError(
+                f"The simulation has ended; this connection to Redis at {self._address} was part of it. "
+                "Make a new client."
+            )
+        if not self._is_open:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        if self._loop.is_closing:
+            self._loop.require_current()

@@ -1,0 +1,61 @@
+"""What came of a story: plain data, from which the command line makes its tables.
+
+The main name is :class:`Outcome`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tqsim.history import History
+
+__all__ = ["Judgement", "Outcome", "VariantOutcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One expectation judged: its ``name``, the call or comparison in words, and what it found.
+
+    ``details`` is the text of the failure, empty if it is met; ``judged`` is how much was looked at.
+    """
+
+    name: str
+    words: str
+    variant: str
+    is_met: bool
+    judged: int = 0
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VariantOutcome:
+    """One variant's run; ``troubles`` are loads that ended early, in words."""
+
+    name: str
+    history: History
+    judgements: tuple[Judgement, ...]
+    troubles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All runs of a story, and the judgements that compare them."""
+
+    variants: tuple[VariantOutcome, ...]
+    comparisons: tuple[Judgement, ...] = ()
+
+    @property
+    def judgements(self) -> tuple[Judgement, ...]:
+        """Every judgement: of the variants in their order, then the comparisons."""
+        found = [judgement for variant in self.variants for judgement in variant.judgements]
+        return (*found, *self.comparisons)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether everything that was expected holds."""
+        return all(judgement.is_met for judgement in self.judgements) and not self.troubles
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What kept the runs from being as they were told."""
+        return tuple(trouble for variant in self.variants for trouble in variant.troubles)

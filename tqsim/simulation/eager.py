@@ -1,0 +1,71 @@
+"""The eager worker: a publish returns when everything that it caused has come to an end.
+
+The main name is :class:`Eager`, which is ``sim.eager()``.  Same broker, same worker code: only
+the test waits.  What a task publishes while it runs is not waited for by that task, as in
+production; the test's own publish waits for all of it.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from tqsim import durations
+from tqsim.durations import Duration
+from tqsim.errors import NoProgress
+from tqsim.kernel import Kernel
+from tqsim.simulation.causes import Causes
+
+__all__ = ["Eager"]
+
+
+class Eager:
+    """A ``with`` block in which publishing waits; made by :meth:`tqsim.Simulation.eager`.
+
+    Retries, callbacks, chains and countdowns of the published task count as caused by it: time
+    jumps to them.  ``limit`` bounds the virtual time of one publish.
+    """
+
+    def __init__(self, kernel: Kernel, apps: list[Any], causes: Causes, limit: Duration) -> None:
+        self._kernel = kernel
+        self._apps = apps
+        self._causes = causes
+        self._limit_us = durations.microseconds(limit, "limit")
+        self._saved: list[tuple[Any, Any]] = []
+
+    def __enter__(self) -> Self:
+        self._causes.begin()
+        for app in self._apps:
+            real = app.send_task
+            self._saved.append((app, app.__dict__.get("send_task")))
+            app.__dict__["send_task"] = self._waiting(real)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for app, before in self._saved:
+            if before is None:
+                app.__dict__.pop("send_task", None)
+            else:
+                app.__dict__["send_task"] = before
+        self._saved.clear()
+        self._causes.end()
+
+    def _waiting(self, real: Any) -> Any:
+        def send_task(*args: Any, **kwargs: Any) -> Any:
+            result = real(*args, **kwargs)
+            loop = self._kernel.loop
+            if loop.current is loop.main and not loop.is_closed:
+                self._wait_for(args[0] if args else kwargs.get("name"))
+            return result
+
+        return send_task
+
+    def _wait_for(self, name: Any) -> None:
+        until_us = self._kernel.loop.now_us + self._limit_us
+        if not self._kernel.run_until_quiet(lambda: not self._causes.is_open, until_us):
+            raise NoProgress(
+                f"eager: {name} has not come to an end within {durations.text(self._limit_us)} of virtual time. "
+                f"Still there: {self._causes.describe()}. Is a worker running that consumes its queue?"
+            )
