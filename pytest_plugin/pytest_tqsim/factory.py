@@ -55,7 +55,8 @@ class SimulationFactory:
 
     def summaries(self) -> list[Summary]:
         """Return what is known of the latest simulations, oldest first."""
-        return [*self._closed] if self._open is None else [*self._closed, summarise(self._open)]
+        latest = [] if self._open is None else [summarise(self._open)]
+        return [*self._closed, *latest][-_SUMMARIES_MAX:]
 
     def __repr__(self) -> str:
         return f"<tqsim_simulation with seed {self._defaults['seed']}, {self.count} opened>"

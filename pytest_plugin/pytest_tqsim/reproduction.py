@@ -5,6 +5,7 @@ The main name is :func:`reproduction_command`.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from typing import Final
@@ -24,7 +25,10 @@ def reproduction_command(item: pytest.Item, seed: int, *, is_counted_by_option: 
     ``is_counted_by_option`` tells that the item has its seed in its name because of
     ``--tqsim-seeds``, which the command then needs too.
     """
-    words = ["pytest", shell_word(item.config.cwd_relative_nodeid(item.nodeid)), f"--tqsim-seed={seed}"]
+    # Node ids begin with a path from the root of the tests, which need not be the present folder.
+    _, separator, name = item.nodeid.partition("::")
+    path = os.path.relpath(item.path, item.config.invocation_params.dir)
+    words = ["pytest", shell_word(f"{path}{separator}{name}"), f"--tqsim-seed={seed}"]
     if is_counted_by_option:
         words.append("--tqsim-seeds=1")
     return " ".join(words)

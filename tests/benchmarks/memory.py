@@ -30,16 +30,17 @@ def measure(size: Size) -> list[Row]:
     before, after = in_fresh_interpreter(__name__, "growth", warm_up, tasks)
     resident = in_fresh_interpreter(__name__, "messages", messages, 0)
     traced = in_fresh_interpreter(__name__, "messages", size.of(10_000, 2_000), 1)
-    return [
-        at_most(
-            f"memory growth from {warm_up:,} to {tasks:,} tasks", (after - before) / _MEGABYTE, _GROWTH_LIMIT_MB,
-            "MB", f"time_limit=3600, {_PER_SECOND} tasks a second, history off; {after / _MEGABYTE:.0f} MB resident",
-        ),
-        at_most(
-            f"memory of a queued message, {messages:,} queued", resident / 1_000, _MESSAGE_LIMIT_KB, "KB",
-            f"resident; {traced / 1_000:.2f} KB by tracemalloc",
-        ),
-    ]  # fmt: skip
+    grown_mb = (after - before) / _MEGABYTE
+    conditions = f"time_limit=3600, {_PER_SECOND} tasks a second, history off"
+    growth = at_most(
+        f"memory growth from {warm_up:,} to {tasks:,} tasks",
+        grown_mb, _GROWTH_LIMIT_MB, "MB", f"{conditions}; {after / _MEGABYTE:.0f} MB resident",
+    )  # fmt: skip
+    message = at_most(
+        f"memory of a queued message, {messages:,} queued",
+        resident / 1_000, _MESSAGE_LIMIT_KB, "KB", f"resident; {traced / 1_000:.2f} KB by tracemalloc",
+    )  # fmt: skip
+    return [growth, message]
 
 
 def _growth(warm_up: int, tasks: int) -> tuple[int, int]:
@@ -49,7 +50,7 @@ def _growth(warm_up: int, tasks: int) -> tuple[int, int]:
     with tqsim.Simulation(app, history=False) as sim:
         sim.worker("w1", concurrency=2)
         noop = app.tasks["bench.noop"]
-        sim.load(tqsim.load.constant(_PER_SECOND, for_=tasks / _PER_SECOND), lambda number: noop.s(number))
+        sim.load(tqsim.load.constant(_PER_SECOND, for_=tasks / _PER_SECOND), noop.s)
         sim.run(for_=warm_up / _PER_SECOND)
         before = resident_bytes()
         sim.run(for_=(tasks - warm_up) / _PER_SECOND)

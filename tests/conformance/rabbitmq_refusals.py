@@ -109,6 +109,12 @@ REFUSED: Final[dict[str, tuple[Request, int, str, tuple[int, int]]]] = {
         (40, 10),
     ),
     "declare the default exchange": (
+        lambda lane, names: lane.exchange("", durable=True),
+        403,
+        _DEFAULT_EXCHANGE,
+        (40, 10),
+    ),
+    "declare the default exchange passively": (
         lambda lane, names: lane.exchange("", passive=True),
         403,
         _DEFAULT_EXCHANGE,

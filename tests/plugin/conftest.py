@@ -1,7 +1,7 @@
-"""Runs pytest with the plugin, in a process of its own, over a small Celery application.
+"""Runs pytest with the plugin over a small Celery application.
 
-Neither the process that runs these tests nor an installed entry point matters: other plugins are
-not loaded by themselves in there, and the plugin is named by its module.
+It makes no difference whether the plugin is installed: in these runs no plugin is loaded by its
+entry point, and this one is named by its module.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+SOURCES: Final = (ROOT, ROOT / "pytest_plugin")
 Run: TypeAlias = Callable[..., pytest.RunResult]
 
 SHOP: Final = '''
@@ -52,17 +53,29 @@ def environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> p
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")  # the summary is cut at the terminal's width
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "pytest_plugin")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, SOURCES)))
     pytester.makepyfile(shop=SHOP)
     return pytester
 
 
 @pytest.fixture
 def run(environment: pytest.Pytester) -> Run:
-    """``run(*arguments, stdin=b"")`` runs pytest there and returns pytester's result."""
+    """``run(*arguments, stdin=b"")`` runs pytest there in a process of its own."""
 
     def run_pytest(*arguments: str, stdin: bytes = b"") -> pytest.RunResult:
         command = environment._getpytestargs()
         return environment.run(*command, "-p", "pytest_tqsim", *arguments, stdin=stdin, timeout=50)
+
+    return run_pytest
+
+
+@pytest.fixture
+def run_here(environment: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``run_here(*arguments)`` runs pytest in this process, for tests that open no simulation."""
+    for path in reversed(SOURCES):
+        monkeypatch.syspath_prepend(path)
+
+    def run_pytest(*arguments: str) -> pytest.RunResult:
+        return environment.runpytest_inprocess("-p", "pytest_tqsim", *arguments)
 
     return run_pytest

@@ -13,14 +13,13 @@ from tests.plugin.conftest import Run
 
 TESTS = """
 import pytest
-from shop import app
 
 def test_plain(tqsim_seed):
     print(f"<plain {tqsim_seed}>")
 
 @pytest.mark.tqsim(seeds=3)
-def test_three(tqsim_simulation):
-    print(f"<three {tqsim_simulation(app).history.info.seed}>")
+def test_three(tqsim_simulation, tqsim_seed):
+    print(f"<three {tqsim_seed}>")
 
 @pytest.mark.tqsim(seed=5, seeds=2)
 @pytest.mark.parametrize("size", [1, 2])
@@ -54,18 +53,18 @@ def test_own(tqsim_seed):
     ids=["default", "seed", "seeds", "ini"],
 )
 def test_seeds_of(
-    environment: pytest.Pytester, run: Run, arguments: list[str], expected: list[str]
+    environment: pytest.Pytester, run_here: Run, arguments: list[str], expected: list[str]
 ) -> None:
     environment.makepyfile(test_it=TESTS)
-    result = run("-s", "-q", *arguments)
+    result = run_here("-s", "-q", *arguments)
     assert result.ret == 0
     found = [line.strip(".<>") for line in result.outlines if line.lstrip(".").startswith("<")]
     assert sorted(found) == sorted([*expected, "without", "own 70", "own 80"])
 
 
-def test_ids_name_the_seed(environment: pytest.Pytester, run: Run) -> None:
+def test_ids_name_the_seed(environment: pytest.Pytester, run_here: Run) -> None:
     environment.makepyfile(test_it=TESTS)
-    result = run("--collect-only", "-q")
+    result = run_here("--collect-only", "-q")
     names = [line.partition("::")[2] for line in result.outlines if "::" in line]
     assert sorted(names) == sorted(
         [
@@ -76,18 +75,18 @@ def test_ids_name_the_seed(environment: pytest.Pytester, run: Run) -> None:
     )
 
 
-def test_the_ini_key_is_read_from_a_file(environment: pytest.Pytester, run: Run) -> None:
+def test_the_ini_key_is_read_from_a_file(environment: pytest.Pytester, run_here: Run) -> None:
     environment.makeini("[pytest]\ntqsim_seed = 12")
     environment.makepyfile(test_it="def test_seed(tqsim_seed):\n    assert tqsim_seed == 12")
-    run().assert_outcomes(passed=1)
+    run_here().assert_outcomes(passed=1)
 
 
-def test_help_explains_options_and_ini_keys(run: Run) -> None:
-    result = run("--help")
+def test_help_explains_options_and_ini_keys(run_here: Run) -> None:
+    result = run_here("--help")
     result.stdout.fnmatch_lines_random(
         ["tqsim: Celery applications in virtual time:", "  --tqsim-seed=SEED *", "  --tqsim-seeds=N *", "  tqsim_seed (*):*"]
     )
-    run("--markers").stdout.fnmatch_lines(["@pytest.mark.tqsim(seeds=N, seed=S, ?*options): *"])
+    run_here("--markers").stdout.fnmatch_lines(["@pytest.mark.tqsim(seeds=N, seed=S, ?*options): *"])
 
 
 @pytest.mark.parametrize(
@@ -105,12 +104,12 @@ def test_help_explains_options_and_ini_keys(run: Run) -> None:
     ],
 )
 def test_wrong_marker_is_refused_by_name(
-    environment: pytest.Pytester, run: Run, marker: str, message: str
+    environment: pytest.Pytester, run_here: Run, marker: str, message: str
 ) -> None:
     environment.makepyfile(
         test_it=f"import pytest\n\n@pytest.mark.tqsim({marker})\ndef test_x(tqsim_simulation):\n    pass\n"
     )
-    result = run()
+    result = run_here()
     result.assert_outcomes(errors=1)
     assert f"test_it.py::test_x: {message.format(options=', '.join(_simulation_options()))}" in result.outlines
 
@@ -131,8 +130,8 @@ def test_the_marker_knows_every_option_of_a_simulation(environment: pytest.Pytes
         (["-o", "tqsim_seed=x"], "ERROR: ini key tqsim_seed: *'x'*; expected a whole number."),
     ],
 )
-def test_wrong_options_are_usage_errors(run: Run, arguments: list[str], message: str) -> None:
-    result = run(*arguments)
+def test_wrong_options_are_usage_errors(run_here: Run, arguments: list[str], message: str) -> None:
+    result = run_here(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import functools
 import sys
 import types
+import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
-__all__ = ["BindingIndex", "Patches"]
+__all__ = ["BindingIndex", "Patches", "binding_index", "is_exempt"]
 
 _MISSING: Final = object()
 #: Packages that must go on seeing real time and real threads while a simulation is open.
@@ -33,11 +34,12 @@ _EXEMPT: Final = (
 class _ModuleBindings:
     """Where one module binds originals: global names, and functions with such defaults."""
 
-    __slots__ = ("functions", "module_id", "names", "size")
+    __slots__ = ("functions", "module", "names", "size")
 
-    def __init__(self, module_id: int, size: int, names: tuple[str, ...], functions: tuple[Any, ...]) -> None:
-        self.module_id = module_id
-        self.size = size
+    def __init__(self, module: types.ModuleType, names: tuple[str, ...], functions: tuple[Any, ...]) -> None:
+        # Not its id: another module may come to lie at the same address.
+        self.module = weakref.ref(module)
+        self.size = len(module.__dict__)
         self.names = names
         self.functions = functions
 
@@ -56,13 +58,15 @@ class BindingIndex:
     def bindings(self) -> list[tuple[dict[str, Any], _ModuleBindings]]:
         """Return the namespaces of all modules that bind an original, with where they do."""
         known = self._modules
+        for name in known.keys() - sys.modules.keys():
+            del known[name]
         found = []
         for name, module in list(sys.modules.items()):
             if not isinstance(module, types.ModuleType):
                 continue
             namespace = module.__dict__
             entry = known.get(name)
-            if entry is None or entry.module_id != id(module) or entry.size != len(namespace):
+            if entry is None or entry.module() is not module or entry.size != len(namespace):
                 entry = known[name] = self._search(name, module, namespace)
             if entry.names or entry.functions:
                 found.append((namespace, entry))
@@ -70,22 +74,23 @@ class BindingIndex:
 
     def _search(self, name: str, module: types.ModuleType, namespace: dict[str, Any]) -> _ModuleBindings:
         if is_exempt(name):
-            return _ModuleBindings(id(module), len(namespace), (), ())
+            return _ModuleBindings(module, (), ())
         ids = self.ids
         names = tuple(key for key, value in namespace.items() if id(value) in ids)
         functions: list[Any] = []
         for value in list(namespace.values()):
-            if isinstance(value, types.FunctionType):
+            kind = type(value)  # isinstance() would evaluate the proxies that Celery's decorator returns
+            if kind is types.FunctionType:
                 if value.__module__ == name:
                     self.collect_functions(value, functions)
-            elif isinstance(value, type) and value.__module__ == name:
+            elif issubclass(kind, type) and value.__module__ == name:
                 for member in list(value.__dict__.values()):
                     self.collect_functions(_function_of(member), functions)
-        return _ModuleBindings(id(module), len(namespace), names, tuple(functions))
+        return _ModuleBindings(module, names, tuple(functions))
 
     def collect_functions(self, function: Any, found: list[Any]) -> None:
         """Add ``function``, and what it wraps, to ``found`` where a default is an original."""
-        while isinstance(function, types.FunctionType):
+        while type(function) is types.FunctionType:
             defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
             if any(id(value) in self.ids for value in defaults) and function not in found:
                 found.append(function)
@@ -219,7 +224,7 @@ class Patches:
         for key, value in list(namespace.items()):
             if id(value) in self._replaced:
                 namespace[key] = self._replaced[id(value)]
-            elif isinstance(value, type) and value.__module__ == name:
+            elif issubclass(type(value), type) and value.__module__ == name:
                 for member in list(value.__dict__.values()):
                     self._restore_defaults(_function_of(member))
             else:
@@ -227,7 +232,7 @@ class Patches:
 
     def _restore_defaults(self, function: Any) -> None:
         originals = self._replaced
-        while isinstance(function, types.FunctionType):
+        while type(function) is types.FunctionType:
             values, keywords = function.__defaults__, function.__kwdefaults__
             if values:
                 function.__defaults__ = tuple(originals.get(id(value), value) for value in values)

@@ -13,7 +13,8 @@ import re
 import sqlite3
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Literal
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.kernel.loop import Loop
@@ -23,8 +24,6 @@ from tqsim.kernel.processes import Process
 __all__ = ["Sqlite"]
 
 _REAL_CONNECT: Final = sqlite3.connect
-_RealConnection = sqlite3.Connection
-_RealCursor = sqlite3.Cursor
 _REAL_NOW: Final = datetime.datetime.now
 _DEFAULT_TIMEOUT_S: Final = 5.0
 #: After how many milliseconds SQLite's own busy handler tries again (main.c, sqliteDefaultBusyCallback).
@@ -54,12 +53,12 @@ class Sqlite:
     def __init__(self, loop: Loop, now: Callable[[], datetime.datetime]) -> None:
         self._loop = loop
         self._now = now
-        self._connections: dict[Process, weakref.WeakSet[Any]] = {}
+        self._connections: dict[Process, weakref.WeakSet[_Connection]] = {}
         self._calculator: sqlite3.Connection | None = None
 
     def replacements(self) -> dict[Any, Any]:
         """``sqlite3.connect`` and its stand-in."""
-        return {_REAL_CONNECT: self._make_connect(_connection_class(self._loop))}
+        return {_REAL_CONNECT: self._make_connect()}
 
     def install(self, patches: Patches) -> None:
         """Roll back and close what simulated processes leave open at the end."""
@@ -68,28 +67,29 @@ class Sqlite:
     def abandon(self, process: Process) -> None:
         """Roll back and close the connections of a process that has died."""
         for connection in list(self._connections.pop(process, ())):
-            connection._tqsim_forget()
+            connection.tqsim_forget()
 
     def _leave(self) -> None:
         for connection in list(self._connections.pop(self._loop.main.process, ())):
-            connection._tqsim_wait_natively()  # the test may go on using it
+            connection.tqsim_wait_natively()  # the test may go on using it
         for process in list(self._connections):
             self.abandon(process)
         if self._calculator is not None:
             self._calculator.close()
 
-    def _make_connect(self, kind: type) -> Callable[..., Any]:
+    def _make_connect(self) -> Callable[..., Any]:
         loop = self._loop
 
         def connect(database: Any, timeout: float = _DEFAULT_TIMEOUT_S, *args: Any, **kwargs: Any) -> Any:
             if loop.is_closed or not loop.in_loop_thread() or loop.current is None:
                 return _REAL_CONNECT(database, timeout, *args, **kwargs)
             if len(args) < 4:  # an application's own factory keeps its own ways
-                kwargs.setdefault("factory", kind)
+                kwargs.setdefault("factory", _Connection)
             connection = _REAL_CONNECT(database, 0.0, *args, **kwargs)
             self._set_clock(connection)
-            if isinstance(connection, kind):
-                connection._tqsim_timeout_us = round(timeout * MICROSECONDS_PER_SECOND)  # type: ignore[attr-defined]
+            if isinstance(connection, _Connection):
+                connection.tqsim_loop = loop
+                connection.tqsim_timeout_us = round(timeout * MICROSECONDS_PER_SECOND)
                 process = loop.current.process
                 self._connections.setdefault(process, weakref.WeakSet()).add(connection)
             return connection
@@ -102,7 +102,7 @@ class Sqlite:
         for name, form in _CONSTANTS:
             connection.create_function(name, 0, lambda form=form: self._moment().strftime(form))
         for name, position in _FUNCTIONS:
-            # Deterministic, as SQLite's own are: "now" is one moment for a statement, and an index may use them.
+            # Deterministic, as SQLite's own: "now" is one moment for a statement, and indexes may use them.
             function = self._date_function(name, position)
             connection.create_function(name, -1, function, deterministic=True)
 
@@ -129,80 +129,88 @@ class Sqlite:
         return self._calculator.execute(f"SELECT {name}({marks})", values).fetchone()[0]
 
 
-def _connection_class(loop: Loop) -> type:
-    def patiently(connection: Any, action: Callable[[], Any]) -> Any:
-        timeout_us = connection._tqsim_timeout_us
-        waited_us = attempt = 0
-        while True:
-            try:
-                return action()
-            except sqlite3.OperationalError as error:
-                is_over = waited_us >= timeout_us or loop.is_closed or loop.current is None
-                if is_over or getattr(error, "sqlite_errorname", None) != _WAITED_FOR:
-                    raise
-                delay_us = min(_DELAYS_MS[min(attempt, len(_DELAYS_MS) - 1)] * 1_000, timeout_us - waited_us)
-                loop.sleep(delay_us)
-                waited_us += delay_us
-                attempt += 1
+def _patiently(connection: _Connection, action: Callable[[], Any]) -> Any:
+    loop, timeout_us = connection.tqsim_loop, connection.tqsim_timeout_us
+    waited_us = attempt = 0
+    while True:
+        try:
+            return action()
+        except sqlite3.OperationalError as error:
+            is_over = waited_us >= timeout_us or loop.is_closed or loop.current is None
+            if is_over or getattr(error, "sqlite_errorname", None) != _WAITED_FOR:
+                raise
+            delay_us = min(_DELAYS_MS[min(attempt, len(_DELAYS_MS) - 1)] * 1_000, timeout_us - waited_us)
+            loop.sleep(delay_us)
+            waited_us += delay_us
+            attempt += 1
 
-    class SimulatedCursor(_RealCursor):
-        def execute(self, sql: Any, *args: Any) -> Any:
-            connection: Any = self.connection
-            sql = connection._tqsim_take_busy_timeout(sql)
-            return patiently(connection, lambda: _RealCursor.execute(self, sql, *args))
 
-        def executemany(self, sql: Any, rows: Any) -> Any:
-            rows = list(rows)  # a second try begins with the first row again
-            return patiently(self.connection, lambda: _RealCursor.executemany(self, sql, rows))
+class _Cursor(sqlite3.Cursor):
+    """A cursor whose statements wait for other connections in virtual time."""
 
-        def executescript(self, script: Any) -> Any:
-            return patiently(self.connection, lambda: _RealCursor.executescript(self, script))
+    connection: _Connection
 
-    class SimulatedConnection(_RealConnection):
-        _tqsim_timeout_us = 0
+    def execute(self, sql: Any, *args: Any) -> Any:
+        sql = self.connection.tqsim_take_busy_timeout(sql)
+        return _patiently(self.connection, lambda: sqlite3.Cursor.execute(self, sql, *args))
 
-        def cursor(self, factory: Any = SimulatedCursor) -> Any:
-            return _RealConnection.cursor(self, factory)
+    def executemany(self, sql: Any, rows: Any) -> Any:
+        rows = list(rows)  # a second try begins with the first row again
+        return _patiently(self.connection, lambda: sqlite3.Cursor.executemany(self, sql, rows))
 
-        def execute(self, *args: Any) -> Any:
-            return self.cursor().execute(*args)
+    def executescript(self, script: Any) -> Any:
+        return _patiently(self.connection, lambda: sqlite3.Cursor.executescript(self, script))
 
-        def executemany(self, *args: Any) -> Any:
-            return self.cursor().executemany(*args)
 
-        def executescript(self, script: Any) -> Any:
-            return self.cursor().executescript(script)
+class _Connection(sqlite3.Connection):
+    """A connection that was opened in a simulation."""
 
-        def commit(self) -> None:
-            patiently(self, lambda: _RealConnection.commit(self))
+    tqsim_loop: Loop
+    tqsim_timeout_us = 0
 
-        def __exit__(self, kind: Any, error: Any, trace: Any) -> Any:
-            if kind is None:
-                self.commit()
-            else:
-                self.rollback()
-            return False
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
 
-        def _tqsim_take_busy_timeout(self, sql: Any) -> Any:
-            """Wait in virtual time for as long as ``PRAGMA busy_timeout`` asks for, and not natively."""
-            match = _BUSY_TIMEOUT.match(sql) if isinstance(sql, str) and not loop.is_closed else None
-            if match is None:
-                return sql
-            self._tqsim_timeout_us = int(match[1]) * 1_000
-            return "PRAGMA busy_timeout = 0"
+    def execute(self, *args: Any) -> Any:
+        return self.cursor().execute(*args)
 
-        def _tqsim_wait_natively(self) -> None:
-            timeout_ms = self._tqsim_timeout_us // 1_000
-            try:
-                _RealConnection.execute(self, f"PRAGMA busy_timeout = {timeout_ms}")
-            except sqlite3.ProgrammingError:
-                return  # closed already
+    def executemany(self, *args: Any) -> Any:
+        return self.cursor().executemany(*args)
 
-        def _tqsim_forget(self) -> None:
-            try:
-                _RealConnection.rollback(self)
-            except sqlite3.ProgrammingError:
-                return  # closed already
-            _RealConnection.close(self)
+    def executescript(self, script: Any) -> Any:
+        return self.cursor().executescript(script)
 
-    return SimulatedConnection
+    def commit(self) -> None:
+        _patiently(self, lambda: sqlite3.Connection.commit(self))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        if kind is None:
+            self.commit()
+        else:
+            self.rollback()
+        return False
+
+    def tqsim_take_busy_timeout(self, sql: Any) -> Any:
+        """Wait in virtual time for as long as ``PRAGMA busy_timeout`` asks for, and not natively."""
+        match = _BUSY_TIMEOUT.match(sql) if isinstance(sql, str) and not self.tqsim_loop.is_closed else None
+        if match is None:
+            return sql
+        self.tqsim_timeout_us = int(match[1]) * 1_000
+        return "PRAGMA busy_timeout = 0"
+
+    def tqsim_wait_natively(self) -> None:
+        """Give a connection that outlives the simulation its native timeout."""
+        try:
+            super().execute(f"PRAGMA busy_timeout = {self.tqsim_timeout_us // 1_000}")
+        except sqlite3.ProgrammingError:
+            pass  # closed already
+
+    def tqsim_forget(self) -> None:
+        """Roll back and close."""
+        try:
+            self.rollback()
+        except sqlite3.ProgrammingError:
+            return  # closed already
+        self.close()

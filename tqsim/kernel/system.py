@@ -18,7 +18,7 @@ from tqsim.kernel.loop import Loop
 from tqsim.kernel.patches import Patches
 from tqsim.kernel.processes import Process
 
-__all__ = ["ProcessExit", "System"]
+__all__ = ["ProcessExit", "System", "first_pid"]
 
 _REAL_GETPID: Final = os.getpid
 _REAL_GETPPID: Final = os.getppid

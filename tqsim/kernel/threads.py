@@ -51,7 +51,7 @@ class Threading:
             return VirtualLock(loop) if self._is_inside() else _REAL_LOCK()
 
         def make_rlock() -> Any:
-            return VirtualRLock(loop) if self._is_inside() else _REAL_RLOCK()
+            return VirtualRLock(loop) if self._is_inside() else _REAL_C_RLOCK()
 
         def get_ident() -> int:
             fiber = loop.current

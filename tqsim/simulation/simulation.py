@@ -29,6 +29,7 @@ from tqsim.simulation.applications import Applications
 from tqsim.simulation.causes import Causes
 from tqsim.simulation.eager import Eager
 from tqsim.simulation.faultlines import FaultLines
+from tqsim.simulation.globals import ModuleGlobals
 from tqsim.simulation.handles import BeatHandle, ClientHandle, WorkerHandle
 from tqsim.simulation.idleness import Idleness
 from tqsim.simulation.recording import Recorder
@@ -52,6 +53,7 @@ class Simulation:
     ``policy`` orders what is ready at one instant: ``"fifo"``, ``"random"`` or ``"pct(depth)"``;
     under the last two a fiber may also be held back, by at most ``preemption``.  ``start`` is the
     first instant and ``timezone`` that of every process.  ``history=False`` keeps no record.
+    ``isolate_globals=True`` gives every process its own copy of the application's module globals.
     ``allow_network`` lists ``"host:port"`` that real connections may go to.  A run ends with
     :class:`~tqsim.NoProgress` after ``still_events_max`` events without time moving, or when a
     piece of code does not give way for ``stall`` of real time.  ``reproduction`` is the line that
@@ -75,6 +77,7 @@ class Simulation:
         allow_network: Sequence[str] = (),
         still_events_max: int = _STILL_EVENTS_MAX,
         stall: Duration = "60s",
+        isolate_globals: bool = False,
         reproduction: str = "",
     ) -> None:
         self._settings = Settings(
@@ -106,6 +109,8 @@ class Simulation:
         self._clients: dict[str, ClientHandle] = {}
         self._services: dict[str, Service] = {}
         self._costs: dict[str, Distribution] = {}
+        self._isolate_globals = isolate_globals
+        self._globals = ModuleGlobals([app])
         self._state = "new"
         self._idleness = Idleness(self._broker, self._workers, self._clients)
         self.faults = FaultLines(self._kernel, self._broker, self._workers, self._services, self._note)
@@ -121,6 +126,10 @@ class Simulation:
             self._broker.install()
             self._redis.install()
             self._applications.install(self._kernel)
+            if self._isolate_globals:
+                self._globals.isolate(self._kernel)
+            else:
+                self._globals.watch(self._kernel)
             if self._note is not None:
                 listen(self._kernel, self._note)
         except BaseException:
@@ -363,6 +372,11 @@ class Simulation:
         """Restart the broker at once: connections break, only what is durable survives."""
         self._require_open()
         self._broker.restart()
+
+    @property
+    def changed_globals(self) -> list[str]:
+        """Module globals of the application that task code changed; processes in production share none."""
+        return list(self._globals.changed)
 
     def check(self, *checks: Any) -> None:
         """Judge the history so far; raises :class:`~tqsim.CheckFailed` that names tasks and moments."""

@@ -145,9 +145,9 @@ class WorkerProgram:
 
     # -- ends ---------------------------------------------------------------------------------
 
-    def send(self, number: int) -> None:
-        """Send a signal to the worker's main process."""
-        self._require_alive("stop")
+    def send(self, number: int, verb: str = "send_signal") -> None:
+        """Send a signal to the worker's main process; ``verb`` is what the caller asked for."""
+        self._require_alive(verb)
         assert self.process is not None
         self._kernel.system.deliver(self.process, number)
         hub = getattr(self.celery_worker, "hub", None)
@@ -156,7 +156,7 @@ class WorkerProgram:
 
     def stop(self) -> None:
         """Ask for a warm shutdown, as SIGTERM does."""
-        self.send(signal.SIGTERM)
+        self.send(signal.SIGTERM, "stop")
 
     def kill(self) -> None:
         """End the worker and its children at once, as SIGKILL does."""
@@ -172,10 +172,16 @@ class WorkerProgram:
     def kill_child(self, index: int = 0) -> None:
         """End one child of the pool at once; ``index`` counts from 0."""
         self._require_alive("kill_child")
-        children = [child for child in getattr(self.celery_worker.pool, "children", []) if child.process.is_alive]
-        if not 0 <= index < len(children):
+        pool = getattr(self.celery_worker, "pool", None)
+        children = [child for child in getattr(pool, "children", ()) if child.process.is_alive]
+        if not children:
             raise UsageError(
-                f"worker {self.name!r}: kill_child({index}): it has {len(children)} living children; "
+                f"worker {self.name!r}: kill_child({index}): it has no living children; let it start with "
+                "sim.run(...), and use a prefork pool."
+            )
+        if not isinstance(index, int) or not 0 <= index < len(children):
+            raise UsageError(
+                f"worker {self.name!r}: kill_child({index!r}): it has {len(children)} living children; "
                 f"expected an index from 0 to {len(children) - 1}."
             )
         self._kernel.end_process(children[index].process, -signal.SIGKILL)

@@ -8,6 +8,7 @@ that of a client made at import.  What a pool held before the simulation is put 
 
 from __future__ import annotations
 
+import _thread
 import threading
 import weakref
 from collections.abc import Callable
@@ -25,6 +26,7 @@ _STATE: Final = (
     "_lock", "_locked", "pid", "pool",
 )  # fmt: skip
 _LOCKS: Final = ("_fork_lock", "_lock")
+_RealRLock: Final = _thread.RLock
 
 
 class Pools:
@@ -111,7 +113,7 @@ class Pools:
         for pool in list(self._owners):
             state = before.get(id(pool))
             if state is None:
-                pool.__dict__.update({key: threading.RLock() for key in _LOCKS if key in pool.__dict__})
+                pool.__dict__.update({key: _RealRLock() for key in _LOCKS if key in pool.__dict__})
                 pool.reset()
             else:
                 pool.__dict__.update(state)

@@ -1,0 +1,105 @@
+"""The application of the determinism tests: tasks that use everything in which chance could hide.
+
+It is plain Celery; :mod:`tests.determinism.story` runs it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import queue
+import random
+import secrets
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from celery import Celery, chord, group
+
+__all__ = ["ROUTED_QUEUES", "app"]
+
+ROUTED_QUEUES = ("celery", "reports")
+
+app = Celery("story", broker="memory://", backend="cache+memory://", set_as_current=False)
+app.conf.update(
+    task_routes={"story.report": {"queue": "reports"}},
+    task_send_sent_event=True,
+    task_track_started=True,
+    beat_schedule={
+        "heartbeat": {"task": "story.draw", "schedule": 30.0, "args": ("beat",)},
+        "nightly": {"task": "story.report", "schedule": 45.0},
+    },
+)
+
+
+class ProviderDown(Exception):
+    """The provider of the story does not answer."""
+
+
+@app.task(name="story.draw")
+def draw(tag: str) -> list[Any]:
+    """Draw from every source of chance there is."""
+    time.sleep(random.uniform(0.01, 0.5))
+    letters = "".join(sorted({random.choice("abcdef") for _ in range(3)}))
+    return [
+        tag, letters, random.random(), str(uuid.uuid4()), str(uuid.uuid1()),
+        secrets.token_hex(4), os.urandom(4).hex(), datetime.datetime.now().isoformat(),
+    ]  # fmt: skip
+
+
+@app.task(
+    name="story.pay", bind=True, acks_late=True, autoretry_for=(ProviderDown,),
+    retry_backoff=2, retry_jitter=True, max_retries=6,
+)  # fmt: skip
+def pay(self: Any, number: int) -> str:
+    """Fail at random, and come back after a jittered delay."""
+    time.sleep(random.expovariate(2.0))
+    if random.random() < 0.5:
+        raise ProviderDown(f"payment {number}, attempt {self.request.retries}")
+    return f"paid {number} by {self.request.hostname}"
+
+
+@app.task(name="story.threads")
+def threads(count: int) -> list[int]:
+    """Let threads and a pool race through a lock and a queue."""
+    results: queue.Queue[int] = queue.Queue()
+    lock = threading.Lock()
+
+    def work(number: int) -> int:
+        for _ in range(2):
+            with lock:
+                time.sleep(random.random() / 10)
+        results.put(number)
+        return number
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for worker in workers:
+        worker.start()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        doubled = list(pool.map(work, range(100, 100 + count)))
+    for worker in workers:
+        worker.join()
+    return [results.get() for _ in range(2 * count)] + doubled
+
+
+@app.task(name="story.add")
+def add(first: int, second: int = 0) -> int:
+    """Add."""
+    time.sleep(0.2)
+    return first + second
+
+
+@app.task(name="story.total")
+def total(parts: list[int]) -> int:
+    """Sum, as the body of a chord."""
+    return sum(parts)
+
+
+@app.task(name="story.report")
+def report() -> str:
+    """Publish a chord and a group from inside a task."""
+    chord((add.s(number, number) for number in range(4)), total.s()).apply_async()
+    group(draw.s(f"report {number}") for number in range(2)).apply_async(countdown=random.randint(1, 5))
+    return "ordered"

@@ -1,0 +1,265 @@
+"""A story runs: :func:`run` makes of each variant a :class:`tqsim.Simulation` and judges its history.
+
+Everything goes through the public API, so a scenario can be written again in Python word for word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from tqsim import durations, faults, load
+from tqsim.broker.profile import RabbitMQ
+from tqsim.checks import Check, run_checks
+from tqsim.durations import Duration
+from tqsim.errors import CheckFailed
+from tqsim.history import History
+from tqsim.load import Arrivals, Distribution
+from tqsim.scenario.expectations import build
+from tqsim.scenario.figures import figure
+from tqsim.scenario.importing import find_application, find_object
+from tqsim.scenario.kinds import per_second
+from tqsim.scenario.loading import Story, Variant
+from tqsim.scenario.outcome import Judgement, Outcome, VariantOutcome
+from tqsim.scenario.references import Applications, require_known_names
+from tqsim.scenario.schema import (
+    BrokerRestart,
+    Exponential,
+    Fault,
+    Load,
+    Lognormal,
+    Outage,
+    Uniform,
+    Worker,
+    WorkerKill,
+)
+from tqsim.simulation import ClientHandle, Simulation
+
+__all__ = ["Observer", "run"]
+
+#: Called with the variant's name, its open simulation, and the length of its run in microseconds, if known.
+Observer: TypeAlias = Callable[[str, Simulation, "int | None"], None]
+
+_NUMBER = "{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A variant whose names have all been found."""
+
+    variant: Variant
+    apps: Applications
+    checks: dict[str, Check]
+
+
+def run(story: Story, *, reproduction: str = "", observer: Observer | None = None) -> Outcome:
+    """Run every variant of a story, one after the other, and judge them.
+
+    ``reproduction`` is the command that repeats the run.  Raises :class:`~tqsim.UsageError` for what the
+    file says wrong, before anything runs if it can be known then, and :class:`~tqsim.NoProgress`.
+    """
+    prepared = [_prepare(variant) for variant in story.variants]
+    outcomes = tuple(_run(item, reproduction, observer) for item in prepared)
+    return Outcome(outcomes, tuple(_comparisons(story, outcomes)))
+
+
+def _prepare(variant: Variant) -> _Prepared:
+    scenario, places = variant.scenario, variant.places
+    with places.located(("app",)):
+        apps = {"": find_application(scenario.app, "app")}
+    for name, worker in scenario.workers.items():
+        path = ("workers", name, "app")
+        with places.located(path):
+            apps[name] = apps[""] if worker.app is None else find_application(worker.app, "app")
+    require_known_names(scenario, apps, places)
+    checks: dict[str, Check] = {}
+    for name, expectation in scenario.expect.items():
+        wanted = expectation.variant
+        names = [wanted] if isinstance(wanted, str) else wanted
+        with places.located(("expect", name)):
+            check = build(expectation)
+        if names is None or variant.name in names:
+            checks[name] = check
+    return _Prepared(variant, apps, checks)
+
+
+def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> VariantOutcome:
+    variant, apps = prepared.variant, prepared.apps
+    scenario, places = variant.scenario, variant.places
+    if scenario.setup is not None:
+        with places.located(("setup",)):
+            find_object(scenario.setup, "setup")()
+    with places.located(()):
+        simulation = Simulation(
+            apps[""],
+            seed=scenario.seed,
+            policy=scenario.policy,
+            start=scenario.start,
+            timezone=scenario.timezone,
+            preemption=scenario.preemption,
+            broker=_broker(variant),
+            reproduction=reproduction,
+        )
+    with simulation as sim:
+        clients = _furnish(sim, variant, apps)
+        if observer is not None:
+            length = scenario.run.length
+            observer(variant.name, sim, None if length is None else durations.microseconds(length))
+        _pass_time(sim, variant)
+        troubles = tuple(_troubles(clients))
+    judgements = tuple(
+        _judged(sim.history, name, check, variant.name) for name, check in prepared.checks.items()
+    )
+    return VariantOutcome(variant.name, sim.history, judgements, troubles)
+
+
+def _broker(variant: Variant) -> RabbitMQ | None:
+    broker = variant.scenario.broker
+    if broker is None:
+        return None
+    return RabbitMQ() if broker.version is None else RabbitMQ(version=broker.version)
+
+
+def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str, ClientHandle]:
+    """Start everything of a scenario; return the clients that send its loads."""
+    scenario, places = variant.scenario, variant.places
+    for name, service in scenario.services.items():
+        with places.located(("services", name)):
+            options = _given(service, "replaces", "capacity", "error_rate")
+            for key in ("error", "reply"):
+                path = getattr(service, key)
+                if path is not None:
+                    options[key] = find_object(path, key)
+            sim.service(name, latency=_distribution(service.latency), **options)
+    for task, cost in scenario.costs.items():
+        with places.located(("costs", task)):
+            sim.cost(task, _distribution(cost))
+    for name, worker in scenario.workers.items():
+        with places.located(("workers", name)):
+            sim.worker(name, app=apps[name], **_worker_options(worker))
+    if scenario.beat is not None:
+        with places.located(("beat",)):
+            app = apps[""] if scenario.beat.app is None else find_application(scenario.beat.app, "app")
+            interval = scenario.beat.max_interval
+            sim.beat(app=app, **({} if interval is None else {"max_interval": _seconds(interval)}))
+    for name, fault in scenario.faults.items():
+        if fault.enabled:
+            with places.located(("faults", name)):
+                sim.faults.add(_fault(fault))
+    clients: dict[str, ClientHandle] = {}
+    for name, wanted in scenario.load.items():
+        if wanted.enabled:
+            with places.located(("load", name)):
+                clients[name] = sim.load(_arrivals(wanted), _signature(wanted, apps), name=name)
+    return clients
+
+
+def _pass_time(sim: Simulation, variant: Variant) -> None:
+    wanted = variant.scenario.run
+    if wanted.length is not None:
+        sim.run(for_=wanted.length)
+    if wanted.until_idle or (wanted.until_idle is None and wanted.length is None):
+        sim.run_until_idle(limit=wanted.limit)
+
+
+def _given(struct: msgspec.Struct, *names: str) -> dict[str, Any]:
+    """Return the values that were given; None stands for what was not."""
+    return {name: getattr(struct, name) for name in names if getattr(struct, name) is not None}
+
+
+def _worker_options(worker: Worker) -> dict[str, Any]:
+    options = _given(worker, *(name for name in worker.__struct_fields__ if name != "app"))
+    for key in ("time_limit", "soft_time_limit"):
+        if key in options:
+            options[key] = _seconds(options[key])
+    return options
+
+
+def _seconds(value: Duration) -> float:
+    return durations.seconds(durations.microseconds(value))
+
+
+def _distribution(value: Duration | Exponential | Uniform | Lognormal) -> Duration | Distribution:
+    if isinstance(value, Exponential):
+        return load.exponential(value.mean)
+    if isinstance(value, Uniform):
+        return load.uniform(value.low, value.high)
+    if isinstance(value, Lognormal):
+        return load.lognormal(value.mean, value.sigma)
+    return value
+
+
+def _fault(fault: Fault) -> faults.Fault:
+    if isinstance(fault, Outage):
+        return faults.outage(fault.service, at=fault.at, for_=fault.for_)
+    if isinstance(fault, WorkerKill):
+        return faults.worker_kill(fault.worker, at=fault.at, restart_after=fault.restart_after)
+    assert isinstance(fault, BrokerRestart)
+    return faults.broker_restart(at=fault.at, down_for=fault.down_for)
+
+
+def _arrivals(wanted: Load) -> Arrivals:
+    make = load.constant if wanted.arrivals == "constant" else load.poisson
+    return make(per_second(wanted.rate), for_=wanted.for_, after=wanted.after)
+
+
+def _signature(wanted: Load, apps: Applications) -> Callable[[int], Any]:
+    app = next(app for app in apps.values() if wanted.task in app.tasks)
+    task = app.tasks[wanted.task]
+    options = _given(wanted.options, *wanted.options.__struct_fields__)
+    for key in ("countdown", "expires"):
+        if key in options:
+            options[key] = _seconds(options[key])
+
+    def signature(number: int) -> Any:
+        return task.signature(_numbered(wanted.args, number), _numbered(wanted.kwargs, number), **options)
+
+    return signature
+
+
+def _numbered(value: Any, number: int) -> Any:
+    """Put the number of the arrival in the place of ``{number}``."""
+    if isinstance(value, str):
+        return number if value == _NUMBER else value.replace(_NUMBER, str(number))
+    if isinstance(value, list):
+        return [_numbered(item, number) for item in value]
+    if isinstance(value, dict):
+        return {key: _numbered(item, number) for key, item in value.items()}
+    return value
+
+
+def _troubles(clients: dict[str, ClientHandle]) -> list[str]:
+    troubles = []
+    for name, client in clients.items():
+        if client.is_done:
+            try:
+                client.result()
+            except Exception as error:  # noqa: BLE001 - whatever a publish raises is told in words
+                troubles.append(f"load {name!r} ended early with {type(error).__name__}: {error}")
+    return troubles
+
+
+def _judged(history: History, name: str, check: Check, variant: str) -> Judgement:
+    try:
+        (verdict,) = run_checks(history, [check])
+    except CheckFailed as failure:
+        details = str(failure).removesuffix(f"\n{history.info.line}")
+        return Judgement(name, check.name, variant, is_met=False, details=details)
+    return Judgement(name, check.name, variant, is_met=True, judged=verdict.judged)
+
+
+def _comparisons(story: Story, outcomes: Sequence[VariantOutcome]) -> list[Judgement]:
+    histories = {outcome.name: outcome.history for outcome in outcomes}
+    judgements = []
+    for name, wanted in story.first.compare.items():
+        larger = figure(wanted.figure, histories[wanted.larger])
+        smaller = figure(wanted.figure, histories[wanted.smaller])
+        factor = "" if wanted.times == 1 else f"{wanted.times:g} x "
+        words = f"{wanted.figure}: {wanted.larger} > {factor}{wanted.smaller}"
+        is_met = larger > wanted.times * smaller
+        details = "" if is_met else f"{words} failed: it is {larger:,} against {smaller:,}."
+        judgements.append(Judgement(name, words, "", is_met, judged=2, details=details))
+    return judgements

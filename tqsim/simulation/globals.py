@@ -1,0 +1,108 @@
+"""The application's module globals: shared by all simulated processes, or one copy for each.
+
+The main name is :class:`ModuleGlobals`.  In production every child has its own; in one interpreter
+they are one, so that a ``set()`` that remembers what was done deduplicates more than it would in
+production.  What task code changes is noticed, and ``isolate_globals=True`` gives every process
+its own copy from the values at opening.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+import types
+from collections.abc import Iterable, Sized
+from typing import Any, Final
+
+from celery import Celery, signals
+from celery.app.task import Task
+from celery.local import Proxy
+
+from tqsim.kernel import Cell, Kernel
+
+__all__ = ["ModuleGlobals"]
+
+_logger: Final = logging.getLogger("tqsim")
+_NOT_DATA: Final = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, Celery, Task, Proxy)
+
+
+class ModuleGlobals:
+    """The data that the modules of some applications hold."""
+
+    def __init__(self, apps: Iterable[Any]) -> None:
+        self._places = [
+            (module, name) for module in _modules(apps) for name, value in vars(module).items() if _is_data(name, value)
+        ]
+        self._marks: dict[Any, list[tuple[int, int]]] = {}
+        #: The names of the globals that task code has changed, in the order in which it was noticed.
+        self.changed: dict[str, None] = {}
+
+    def isolate(self, kernel: Kernel) -> None:
+        """Give every process that begins from now on its own copy; the test keeps the originals.
+
+        A value that cannot be copied stays shared.
+        """
+        cells = []
+        for module, name in self._places:
+            value = vars(module)[name]
+            try:
+                kept = copy.deepcopy(value)
+            except Exception:  # any class may refuse to be copied, in its own way
+                _logger.info("%s.%s cannot be copied; it stays shared", module.__name__, name)
+                continue
+            cells.append(Cell(vars(module), name, lambda process, kept=kept: copy.deepcopy(kept)))  # type: ignore[misc]
+        kernel.make_local(cells)
+
+    def watch(self, kernel: Kernel) -> None:
+        """Notice what task code changes, until the kernel closes."""
+        if not self._places:
+            return
+
+        def before(task_id: Any = None, **kwargs: Any) -> None:
+            self._marks[task_id] = [_mark(vars(module).get(name)) for module, name in self._places]
+
+        def after(task_id: Any = None, **kwargs: Any) -> None:
+            marks = self._marks.pop(task_id, None)
+            for (module, name), mark in zip(self._places, marks or (), strict=False):
+                if _mark(vars(module).get(name)) != mark:
+                    self._notice(f"{module.__name__}.{name}")
+
+        for signal, receiver in ((signals.task_prerun, before), (signals.task_postrun, after)):
+            signal.connect(receiver, weak=False)
+            kernel.patches.on_undo(lambda signal=signal, receiver=receiver: signal.disconnect(receiver))  # type: ignore[misc]
+
+    def _notice(self, name: str) -> None:
+        if name in self.changed:
+            return
+        self.changed[name] = None
+        _logger.warning(
+            "Task code changed the module global %s. Simulated processes share it, processes in production do not; "
+            "open the simulation with isolate_globals=True to give each its own.",
+            name,
+        )
+
+
+def _modules(apps: Iterable[Any]) -> list[types.ModuleType]:
+    """The modules that define tasks, and the other modules of their packages, by name."""
+    names: dict[str, None] = {}
+    for app in apps:
+        for task in app.tasks.values():
+            if not task.name.startswith("celery."):
+                names[task.__module__] = None
+    found: dict[str, types.ModuleType] = {}
+    for name in names:
+        package = name.rpartition(".")[0]
+        for other, module in sorted(sys.modules.items()):
+            is_sibling = bool(package) and (other == package or other.startswith(package + "."))
+            if isinstance(module, types.ModuleType) and (other == name or is_sibling):
+                found[other] = module
+    return list(found.values())
+
+
+def _is_data(name: str, value: Any) -> bool:
+    return not name.startswith("__") and not isinstance(value, _NOT_DATA) and not callable(value)
+
+
+def _mark(value: Any) -> tuple[int, int]:
+    return id(value), len(value) if isinstance(value, Sized) else 0
