@@ -37,7 +37,8 @@ def measure(size: Size) -> list[Row]:
     return [
         at_most(
             f"open + one task + close, {_MODULES:,} modules",
-            statistics.median(measured["real"]), _LIMIT_MS, "ms", f"median of {times}, real time; processor time {cpu_ms:.1f} ms", 1,
+            statistics.median(measured["real"]), _LIMIT_MS, "ms",
+            f"median of {times}, real time; processor time {cpu_ms:.1f} ms", 1,
         ),
         Row("the same, the first time in a process", f"{measured['first']:,.0f} ms"),
         Row("the same with Celery's threaded worker fixture", f"{fixture_ms:,.0f} ms", note="measured once"),

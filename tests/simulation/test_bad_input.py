@@ -13,7 +13,6 @@ from celery import Celery
 import tqsim
 from tests.apps.shop.tasks import app, capture
 
-
 _EMPTY = """
 import tqsim
 from celery import Celery
@@ -84,7 +83,7 @@ def test_the_same_simulation_twice() -> None:
         ({"seed": "7"}, "seed='7' is not a seed; expected a whole number."),
         (
             {"policy": "lifo"},
-            "policy='lifo' is not a scheduling policy; expected \"fifo\", \"random\" or \"pct(depth)\", for "
+            'policy=\'lifo\' is not a scheduling policy; expected "fifo", "random" or "pct(depth)", for '
             'example "pct(3)".',
         ),
         (
@@ -93,7 +92,7 @@ def test_the_same_simulation_twice() -> None:
         ),
         (
             {"timezone": "Mars/Olympus"},
-            "timezone='Mars/Olympus' is not a known time zone; expected a name such as \"UTC\" or \"Europe/Paris\".",
+            'timezone=\'Mars/Olympus\' is not a known time zone; expected a name such as "UTC" or "Europe/Paris".',
         ),
         ({"broker": "redis"}, "broker='redis' is not a broker profile; expected tqsim.RabbitMQ()."),
         (

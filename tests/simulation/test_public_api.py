@@ -15,8 +15,9 @@ def test_the_public_api_runs_as_written(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "shop", shop)
     monkeypatch.setitem(sys.modules, "shop.tasks", tasks)
     # fmt: off
-    import tqsim
     from shop.tasks import app, charge  # type: ignore[import-not-found]
+
+    import tqsim
 
     with tqsim.Simulation(app, seed=7, broker=tqsim.RabbitMQ()) as sim:   # start="2030-01-01T00:00:00Z", timezone="UTC" unless given
         worker = sim.worker("w1", concurrency=4, queues=["celery"])       # any celery worker option; app=other for a second code base

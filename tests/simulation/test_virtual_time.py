@@ -22,8 +22,9 @@ import tqsim
 SOURCE = pathlib.Path(__file__).with_name("giftshop.py")
 
 
-@pytest.fixture
-def giftshop() -> Iterator[ModuleType]:
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[ModuleType]:
+    """Import the application once, as Celery remembers every task that was ever defined."""
     spec = importlib.util.spec_from_file_location("giftshop", SOURCE)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -34,6 +35,17 @@ def giftshop() -> Iterator[ModuleType]:
     finally:
         module.PACKERS.shutdown()
         del sys.modules["giftshop"]
+
+
+@pytest.fixture
+def giftshop(loaded: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    for name in ("inside", "overlaps"):
+        monkeypatch.setattr(loaded, name, [])
+    for name in ("TILL", "STOCK_LOCK"):
+        monkeypatch.setattr(loaded, name, getattr(loaded, name))
+    monkeypatch.setattr(loaded, "OPENED", loaded.threading.Event())
+    loaded.PER_CUSTOMER.clear()
+    return loaded
 
 
 def run(giftshop: ModuleType, name: str, *args: Any, **options: Any) -> Any:

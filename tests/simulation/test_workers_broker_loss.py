@@ -27,10 +27,8 @@ def _app(**settings: Any) -> Any:
 
 
 def _outage(sim: tqsim.Simulation, at: float, seconds: float) -> None:
-    sim.run(for_=at)
-    sim.stop_broker()
-    sim.run(for_=seconds)
-    sim.start_broker()
+    sim.faults.add(tqsim.faults.broker_restart(at=at, down_for=seconds))
+    sim.run(for_=at + seconds)
 
 
 def test_a_worker_reconnects_after_a_restart_and_its_unacked_messages_come_back(
@@ -89,7 +87,7 @@ def test_a_broker_that_is_down_is_tried_again_after_two_four_six_seconds(
     app = _app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
-        _outage(sim, 1, 30)
+        _outage(sim, 1, 31)
         sim.run(for_=60)
         assert app.tasks["early"].delay(1).get(timeout=5) == "done"
         opened = [moment.at for moment in sim.history.moments_named("connection.opened") if moment.process == "w1"]
@@ -131,16 +129,16 @@ def test_a_worker_started_while_the_broker_is_down_waits_for_it() -> None:
     """broker_connection_retry_on_startup: retried by default, with a warning in Celery 5."""
     app = _app(broker_connection_retry_on_startup=True)
     with tqsim.Simulation(app) as sim:
-        sim.stop_broker()
+        sim.faults.add(tqsim.faults.broker_restart(at=0, down_for=10))
+        sim.run(for_=1)
         sim.worker("w1", concurrency=1)
-        sim.run(for_=10)
-        sim.start_broker()
-        assert app.tasks["early"].delay(1).get(timeout=60) == "done"
+        sim.run(for_=12)
+        assert app.tasks["early"].delay(1).get(timeout=5) == "done"
 
 
 def test_a_worker_that_must_not_retry_ends() -> None:
     """celery/worker/consumer/consumer.py, Consumer.start: WorkerShutdown(1)."""
-    app = _app(broker_connection_retry=False)
+    app = _app(broker_connection_retry=False, broker_connection_retry_on_startup=True)
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         sim.run(for_=1)
@@ -157,14 +155,14 @@ def test_a_client_that_publishes_while_the_broker_is_down_waits_for_it() -> None
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         sim.run(for_=1)
-        sim.stop_broker()
-        client = sim.client(lambda: app.tasks["early"].delay(1).id)
+        sim.faults.add(tqsim.faults.broker_restart(at=0, down_for=0.2))
         sim.run(for_=0.1)
-        sim.start_broker()
+        client = sim.client(lambda: app.tasks["early"].delay(1).id)
         sim.run(for_=60)
         assert sim.history.task(client.result()).state == "succeeded"
-        sim.stop_broker()
+        sim.faults.add(tqsim.faults.broker_restart(at=0, down_for=60))
+        sim.run(for_=0.1)
         lost = sim.client(lambda: app.tasks["early"].delay(1))
-        sim.run(for_=60)
+        sim.run(for_=50)
         with pytest.raises(Exception, match="Connection refused"):
             lost.result()

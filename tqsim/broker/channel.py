@@ -16,9 +16,9 @@ from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 from kombu.transport.pyamqp import Message
 
+from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
 from tqsim.broker.rabbitmq.events import Deliver, Got, Return
 from tqsim.broker.rabbitmq.refusals import Refusal
-from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
 from tqsim.broker.tables import copy_table, decode_body
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def _request(method: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-class SimulatedChannel(base.StdChannel):  # type: ignore[misc]
+class SimulatedChannel(base.StdChannel):
     """One channel of a :class:`~tqsim.broker.connection.SimulatedConnection`."""
 
-    Message = Message
+    Message: Any = Message
 
     def __init__(self, connection: SimulatedConnection, server_channel: ServerChannel) -> None:
         self.connection: SimulatedConnection | None = connection
@@ -81,7 +81,7 @@ class SimulatedChannel(base.StdChannel):  # type: ignore[misc]
         self.channel_id = server_channel.number
         self.is_open = True
         self.is_closing = False
-        self.no_ack_consumers: set[str] = set()
+        self.no_ack_consumers: Any = set()
         self.callbacks: dict[str, Callable[[Any], None]] = {}
         self.cancel_callbacks: dict[str, Callable[[str], None] | None] = {}
         self.events: dict[str, set[Callable[..., None]]] = {}
@@ -105,9 +105,7 @@ class SimulatedChannel(base.StdChannel):  # type: ignore[misc]
             values["content_type"] = content_type
         if content_encoding is not None:
             values["content_encoding"] = content_encoding
-        for name, value in (properties or {}).items():
-            if value is not None:
-                values[name] = value
+        values.update({name: value for name, value in (properties or {}).items() if value is not None})
         return Outgoing(body, values)
 
     def prepare_queue_arguments(self, arguments: Any, **kwargs: Any) -> Any:
@@ -116,7 +114,7 @@ class SimulatedChannel(base.StdChannel):  # type: ignore[misc]
 
     def message_to_python(self, raw_message: _Incoming) -> Any:
         """Return the kombu message of a received one; ``delivery_number`` tells deliveries apart."""
-        message = self.Message(raw_message, channel=self)
+        message: Any = self.Message(raw_message, channel=self)
         message.delivery_number = raw_message.delivery_number
         return message
 

@@ -7,12 +7,11 @@ that process dies the server sees the socket break.
 
 from __future__ import annotations
 
-import socket
 from typing import Any, Final
 
-from amqp.exceptions import RecoverableConnectionError, error_for_code
 from amqp.exceptions import ChannelError as AmqpChannelError
 from amqp.exceptions import ConnectionError as AmqpConnectionError
+from amqp.exceptions import RecoverableConnectionError, error_for_code
 
 from tqsim.broker.channel import SimulatedChannel
 from tqsim.broker.rabbitmq.events import (
@@ -31,6 +30,7 @@ from tqsim.kernel.kernel import Kernel
 
 __all__ = ["SimulatedConnection"]
 
+_SHUTDOWN: Final = "reason 'shutdown'"
 _CAPABILITIES: Final = {
     "publisher_confirms": True,
     "exchange_exchange_bindings": True,
@@ -116,11 +116,11 @@ class SimulatedConnection:
         outbox = self._peer.outbox
         if not outbox:
             if timeout == 0:
-                raise socket.timeout("timed out")
+                raise TimeoutError("timed out")
             timeout_us = None if timeout is None else round(timeout * MICROSECONDS_PER_SECOND)
             answer = self._wire.wait("an event from the broker", timeout_us)
             if answer is TIMED_OUT or not outbox:
-                raise socket.timeout("timed out")
+                raise TimeoutError("timed out")
         self._dispatch(outbox.popleft())
 
     def note_use(self) -> None:
@@ -154,12 +154,14 @@ class SimulatedConnection:
         elif isinstance(event, ChannelClosed):
             channel = self._client_channel(event.channel)
             if channel is not None:
-                self._drop_channel(channel)
+                self._revive(channel)
                 raise error_for_code(event.code, event.text, event.method, AmqpChannelError)
-        elif isinstance(event, ConnectionClosed):
+        elif isinstance(event, ConnectionClosed) and not event.text.endswith(_SHUTDOWN):
             self.collect()
             raise error_for_code(event.code, event.text, event.method, AmqpConnectionError)
         else:
+            # A server that shuts down says so and resets the socket at once; py-amqp sees the
+            # reset first (measured on RabbitMQ 3.10.8).
             self.collect()
             raise ConnectionResetError(104, "Connection reset by peer")
 
@@ -171,14 +173,17 @@ class SimulatedConnection:
     def refused(self, channel: SimulatedChannel | None, refusal: Refusal) -> Exception:
         """Return the exception for a refusal, after forgetting what the server has closed."""
         if refusal.scope == "channel" and channel is not None:
-            self._drop_channel(channel)
+            self._revive(channel)
             return _error(refusal, AmqpChannelError)
         self.collect()
         return _error(refusal, AmqpConnectionError)
 
-    def _drop_channel(self, channel: SimulatedChannel) -> None:
-        self.channels.pop(channel.channel_id, None)
-        channel.collect()
+    def _revive(self, channel: SimulatedChannel) -> None:
+        """Open the channel again under its number, as py-amqp does (amqp/channel.py, ``_do_revive``).
+
+        Its consumers are gone on the server; the client still has their callbacks.
+        """
+        channel.server_channel = self._peer.channel(channel.channel_id)
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Close the connection on both sides."""

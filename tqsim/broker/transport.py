@@ -24,10 +24,10 @@ _DEFAULT_VHOST: Final = "/"
 def transport_class(kernel: Kernel, server: Server) -> type:
     """Return a kombu transport class whose connections end at ``server``."""
 
-    class Transport(pyamqp.Transport):  # type: ignore[misc]
+    class Transport(pyamqp.Transport):
         """kombu's pyamqp transport over the simulated RabbitMQ."""
 
-        Connection = SimulatedConnection
+        Connection: Any = SimulatedConnection
         # Heartbeats guard against half-open links, which only a fault can make.
         implements = pyamqp.Transport.implements.extend(heartbeats=False)
 
@@ -35,7 +35,7 @@ def transport_class(kernel: Kernel, server: Server) -> type:
             return "simulated"
 
         def establish_connection(self) -> Any:
-            client = self.client
+            client: Any = self.client
             for name, value in self.default_connection_params.items():
                 if not getattr(client, name, None):
                     setattr(client, name, value)

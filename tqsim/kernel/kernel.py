@@ -20,6 +20,7 @@ from tqsim.kernel import sleeping
 from tqsim.kernel.chance import Chance
 from tqsim.kernel.clock import Clock
 from tqsim.kernel.garbage import Garbage
+from tqsim.kernel.interrupts import Interrupts
 from tqsim.kernel.locals import ThreadLocals
 from tqsim.kernel.loop import Loop
 from tqsim.kernel.module_locks import ModuleLocks
@@ -126,6 +127,7 @@ class Kernel:
         self._module_locks.replace(extra_functions)
         self.random.install(patches, self.options.seed)
         self.system.install(patches)
+        Interrupts(self.loop).install(patches)
         self.network.install(patches)
         self.sqlite.install(patches)
         self._garbage.install(patches)

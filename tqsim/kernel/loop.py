@@ -54,8 +54,8 @@ class Loop:
         #: Called in the loop's greenlet every so many switches.
         self.housekeep: Callable[[], None] = _nothing
         self.housekeep_at = 0
-        #: What the stall watchdog found, until whoever runs the simulation is told.
-        self.verdict: NoProgress | None = None
+        #: What the stall watchdog found or a real signal raised, until whoever runs the simulation is told.
+        self.verdict: BaseException | None = None
         self.main = Fiber("main", main, self.next_ident(), draws)
         self.main.greenlet = greenlet.getcurrent()
         main.fibers.append(self.main)

@@ -30,6 +30,7 @@ from tqsim.kernel.processes import Process
 
 __all__ = ["ModuleLock", "ModuleLocks", "ModuleRLock"]
 
+_SIMPLE_QUEUE: Final = _queue.SimpleQueue
 #: How deep attributes of instances are followed; a client and its connection pool are two.
 _DEPTH_MAX: Final = 2
 #: Standard objects over locks; they are part of whoever holds them and count no step.
@@ -142,7 +143,7 @@ class ModuleLocks:
             made = ModuleLock(self._loop)
         elif kind is _thread.RLock or (kind is VirtualRLock and value._loop.is_closed):
             made = ModuleRLock(self._loop)
-        elif kind is _queue.SimpleQueue:
+        elif kind is _SIMPLE_QUEUE:
             made = queue._PySimpleQueue()  # type: ignore[attr-defined]
         elif kind is types.BuiltinMethodType:
             owner = self._stand_in(value.__self__) if type(value.__self__) in _NATIVE else None

@@ -4,7 +4,9 @@ The main name is :class:`Randomness`.  The global generator of ``random`` is one
 everybody shares; while a simulation is open its functions draw from the stream of whoever calls,
 so that what one task draws never depends on another.  Bindings made by ``from random import x``
 are found and replaced; what nobody can find draws from the global generator, which is seeded.
-Generators that the application made itself (``random.Random(7)``) are its own business.
+Generators that the application made itself (``random.Random(7)``) are its own business.  What test
+tools do meanwhile to the global generator (pytest-randomly seeds it before every phase of a test)
+happens to the outer world's, which returns at the end.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any, Final
 
 from tqsim.kernel.chance import Draws
 from tqsim.kernel.loop import Loop
-from tqsim.kernel.patches import Patches
+from tqsim.kernel.patches import Patches, is_exempt
 
 __all__ = ["Randomness"]
 
@@ -29,6 +31,7 @@ _FUNCTIONS: Final = (
     "randrange", "sample", "shuffle", "triangular", "uniform", "vonmisesvariate", "weibullvariate",
     "getstate", "setstate", "seed",
 )  # fmt: skip
+_STEERING: Final = ("getstate", "setstate", "seed")
 _REAL_URANDOM: Final = os.urandom
 _REAL_UUID1: Final = uuid.uuid1
 _REAL_UUID4: Final = uuid.uuid4
@@ -46,6 +49,7 @@ class Randomness:
         self._loop = loop
         self._epoch_us = epoch_us
         self._node = _LOCALLY_ADMINISTERED | 1
+        self._outside = random.Random()
 
     def draws(self) -> Draws | None:
         """The source of the running fiber, or ``None`` outside the simulation."""
@@ -87,9 +91,9 @@ class Randomness:
 
     def install(self, patches: Patches, seed: int) -> None:
         """Seed the global generator and put its state back afterwards; numpy's likewise."""
-        state = _GLOBAL.getstate()
+        self._outside.setstate(_GLOBAL.getstate())
         _GLOBAL.seed(seed)
-        patches.on_undo(lambda: _GLOBAL.setstate(state))
+        patches.on_undo(lambda: _GLOBAL.setstate(self._outside.getstate()))
         numpy_random = sys.modules.get("numpy.random")
         if numpy_random is not None:
             numpy_state = numpy_random.get_state()
@@ -97,11 +101,16 @@ class Randomness:
             patches.on_undo(lambda: numpy_random.set_state(numpy_state))
 
     def _drawing(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        is_steering = name in _STEERING
+
         def draw(*args: Any, **kwargs: Any) -> Any:
             draws = self.draws()
             if draws is None:
                 return original(*args, **kwargs)
-            return getattr(draws.generator, name)(*args, **kwargs)
+            generator = draws.generator
+            if is_steering and is_exempt(sys._getframe(1).f_globals.get("__name__", "")):
+                generator = self._outside
+            return getattr(generator, name)(*args, **kwargs)
 
         draw.__name__ = draw.__qualname__ = name
         draw.__doc__ = original.__doc__

@@ -6,13 +6,16 @@ ahead of sending, so that a slow system does not slow its own load (no coordinat
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tqsim import durations
 from tqsim.durations import MICROSECONDS_PER_SECOND, Duration
 from tqsim.errors import UsageError
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["Arrivals", "constant", "poisson"]
 

@@ -6,19 +6,21 @@ The main name is :data:`Distribution`; :func:`sampler` turns whatever a user wri
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from tqsim import durations
 from tqsim.durations import Duration
 from tqsim.errors import UsageError
 
+if TYPE_CHECKING:
+    import random
+
 __all__ = ["Distribution", "Spread", "exponential", "lognormal", "sampler", "uniform"]
 
 #: Draws one duration, in microseconds, from the given generator.
-Distribution: TypeAlias = Callable[[random.Random], int]
+Distribution: TypeAlias = "Callable[[random.Random], int]"
 
 
 @dataclass(frozen=True, slots=True)

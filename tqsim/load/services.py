@@ -6,15 +6,17 @@ called; the simulation puts the service in its place, and what it answers is up 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqsim import durations
 from tqsim.durations import Duration
 from tqsim.errors import UsageError
 from tqsim.kernel import Kernel, WaitQueue
 from tqsim.load.distributions import Distribution, sampler
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["Service", "ServiceError"]
 
@@ -44,8 +46,12 @@ class Service:
         reply: Callable[..., Any] | None = None,
         note: Callable[..., None] | None = None,
     ) -> None:
-        if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1):
-            raise UsageError(f"service {name!r}: capacity={capacity!r}; expected a whole number >= 1, or None.")
+        if capacity is not None and (
+            isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1
+        ):
+            raise UsageError(
+                f"service {name!r}: capacity={capacity!r}; expected a whole number >= 1, or None."
+            )
         self.name = name
         self.capacity = capacity
         self.calls = 0

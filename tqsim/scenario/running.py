@@ -100,6 +100,7 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
             start=scenario.start,
             timezone=scenario.timezone,
             preemption=scenario.preemption,
+            isolate_globals=scenario.isolate_globals,
             broker=_broker(variant),
             reproduction=reproduction,
         )

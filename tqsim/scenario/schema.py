@@ -207,6 +207,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     start: Instant = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
     timezone: Text = "UTC"
     preemption: Duration = "10ms"
+    isolate_globals: Switch = False
     run: Run = Run()
     broker: Broker | None = None
     beat: Beat | None = None

@@ -12,7 +12,13 @@ from typing import Any, Final
 
 __all__ = ["Causes"]
 
-_GONE: Final = ("message.acked", "message.rejected", "message.dropped", "message.expired", "message.unroutable")
+_GONE: Final = (
+    "message.acked",
+    "message.rejected",
+    "message.dropped",
+    "message.expired",
+    "message.unroutable",
+)
 
 
 class Causes:

@@ -24,7 +24,15 @@ from tqsim.kernel import Cell, Kernel
 __all__ = ["ModuleGlobals"]
 
 _logger: Final = logging.getLogger("tqsim")
-_NOT_DATA: Final = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, Celery, Task, Proxy)
+_NOT_DATA: Final = (
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    type,
+    Celery,
+    Task,
+    Proxy,
+)
 
 
 class ModuleGlobals:
@@ -32,7 +40,10 @@ class ModuleGlobals:
 
     def __init__(self, apps: Iterable[Any]) -> None:
         self._places = [
-            (module, name) for module in _modules(apps) for name, value in vars(module).items() if _is_data(name, value)
+            (module, name)
+            for module in _modules(apps)
+            for name, value in vars(module).items()
+            if _is_data(name, value)
         ]
         self._marks: dict[Any, list[tuple[int, int]]] = {}
         #: The names of the globals that task code has changed, in the order in which it was noticed.
@@ -48,7 +59,7 @@ class ModuleGlobals:
             value = vars(module)[name]
             try:
                 kept = copy.deepcopy(value)
-            except Exception:  # any class may refuse to be copied, in its own way
+            except Exception:  # noqa: BLE001 - any class may refuse to be copied, in its own way
                 _logger.info("%s.%s cannot be copied; it stays shared", module.__name__, name)
                 continue
             cells.append(Cell(vars(module), name, lambda process, kept=kept: copy.deepcopy(kept)))  # type: ignore[misc]

@@ -24,7 +24,6 @@ from tqsim.kernel import Kernel
 from tqsim.kernel.fibers import Fiber
 from tqsim.load import Arrivals, Distribution, Service
 from tqsim.load.distributions import sampler
-from tqsim.load.services import ServiceError
 from tqsim.simulation.applications import Applications
 from tqsim.simulation.causes import Causes
 from tqsim.simulation.eager import Eager
@@ -205,7 +204,9 @@ class Simulation:
         """
         self._require_open()
         if not isinstance(arrivals, Arrivals):
-            raise UsageError(f"load({arrivals!r}): expected arrivals such as tqsim.load.poisson(5, for_='10m').")
+            raise UsageError(
+                f"load({arrivals!r}): expected arrivals such as tqsim.load.poisson(5, for_='10m')."
+            )
         name = name or f"load{len(self._clients) + 1}"
         return self.client(lambda: send_load(self._kernel, arrivals, signature), name)
 
@@ -257,7 +258,9 @@ class Simulation:
         if not isinstance(name, str) or not name:
             raise UsageError(f"name={name!r} is not a name; expected text.")
         if name in self._workers or name in self._beats or name in self._clients:
-            raise UsageError(f"A process called {name!r} exists already; restart() it or choose another name.")
+            raise UsageError(
+                f"A process called {name!r} exists already; restart() it or choose another name."
+            )
 
     def eager(self, *, limit: Duration = "1d") -> Eager:
         """A ``with`` block in which a publish by the test returns when all it caused is over.
@@ -326,7 +329,7 @@ class Simulation:
         elif callable(until):
             self._run_until_true(until, durations.microseconds(limit, "limit"))
         elif isinstance(until, datetime.datetime):
-            moment = until if until.tzinfo is not None else until.replace(tzinfo=datetime.timezone.utc)
+            moment = until if until.tzinfo is not None else until.replace(tzinfo=datetime.UTC)
             delta_us = (moment - self.now) // datetime.timedelta(microseconds=1)
             if delta_us < 0:
                 raise UsageError(f"run(until={until!r}) is in the past; it is {self.now.isoformat()} now.")
@@ -360,7 +363,9 @@ class Simulation:
 
     def _require_test_fiber(self, what: str) -> None:
         if not self._is_test_fiber():
-            raise UsageError(f"sim.{what}() was called inside the simulation; only the test itself may run it.")
+            raise UsageError(
+                f"sim.{what}() was called inside the simulation; only the test itself may run it."
+            )
 
     # -- looking and judging ------------------------------------------------------------------
 
@@ -390,4 +395,3 @@ class Simulation:
             self._note("process.crashed", fiber.process.name, None, error=repr(error))
         assert error is not None
         raise error
-

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 import platform
+import resource
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
@@ -24,6 +25,7 @@ import celery.bootsteps
 import celery.platforms
 import celery.utils.nodenames
 import celery.worker.components
+import celery.worker.worker
 import kombu.common
 import kombu.messaging
 from celery import signals
@@ -78,10 +80,26 @@ def pin(kernel: Kernel) -> None:
         patches.set(module, name, _do_nothing)
     # ``inspect report`` would start the program ``file``.
     patches.set(platform, "architecture", lambda: ("64bit", "ELF"))
+    patches.set(celery.worker.worker, "resource", _NoUsage)
     patches.set(billiard.pool, "job_counter", _CountOfProcess(kernel, 0))
     patches.set(kombu.messaging.Consumer, "_tags", _CountOfProcess(kernel, 1))
     keep_commands(kernel)
     _keep_task_call(patches)
+
+
+class _NoUsage:
+    """In the place of ``resource`` for ``inspect stats``.
+
+    Processor time and memory are those of the interpreter, differ from run to run, and belong to
+    no simulated process.
+    """
+
+    RUSAGE_SELF = resource.RUSAGE_SELF
+
+    @staticmethod
+    def getrusage(who: int) -> resource.struct_rusage:
+        """Return that nothing was used."""
+        return resource.struct_rusage((0.0, 0.0, *(0,) * 14))
 
 
 class _CountOfProcess:

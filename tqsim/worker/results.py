@@ -8,8 +8,6 @@ simulation refuses to be asked.
 
 from __future__ import annotations
 
-import socket
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -24,12 +22,14 @@ from celery.backends.base import Backend, BaseKeyValueStoreBackend, DisabledBack
 from celery.backends.filesystem import FilesystemBackend
 from celery.backends.rpc import RPCBackend
 from celery.utils.functional import LRUCache
+from kombu.utils.url import maybe_sanitize_url
 
 from tqsim import durations
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.errors import ClosedError, NoProgress, UnsupportedError
 from tqsim.kernel import TIMED_OUT, Cell, Kernel
 from tqsim.kernel.steady import SteadySet
+from tqsim.worker import stores
 
 __all__ = ["app_cells", "install", "require_supported"]
 
@@ -40,7 +40,7 @@ _SUPPORTED: Final = ("cache", "redis", "rediss", "sentinel", "rpc", "db", "datab
 _SUPPORTED_CLASSES: Final = (
     celery.backends.redis.RedisBackend, RPCBackend, FilesystemBackend, DisabledBackend,
 )  # fmt: skip
-_DATABASE_MODULE: Final = "celery.backends.database"
+_UNKNOWN_CLASS: Final = "is a class of its own that tqsim does not know"
 #: Longer than any simulation, in seconds; a simulated socket sets no timer for it.
 _FOREVER_S: Final = 1e9
 #: What asks a backend, and may not after the end.
@@ -61,7 +61,7 @@ def require_supported(app: Any) -> None:
         return
     if not isinstance(setting, str):
         if not _is_supported_class(setting):
-            raise _unsupported(repr(setting), "is a class of its own that tqsim does not know")
+            raise _unsupported(getattr(setting, "__name__", repr(setting)), _UNKNOWN_CLASS)
         return
     name, _, _ = setting.partition("://")
     scheme = name.partition("+")[0]
@@ -74,21 +74,19 @@ def require_supported(app: Any) -> None:
 
 
 def _require_memory(app: Any, setting: str) -> None:
-    url = setting.partition("+")[2] if "+" in setting.partition("://")[0] else setting.partition("cache://")[2]
-    if "://" not in setting:
-        url = app.conf.cache_backend or ""
-    if url.partition("://")[0].rstrip("/") != _MEMORY:
-        raise _unsupported(repr(setting), "needs a memcached server")
+    url = setting.partition("+")[2] if "://" in setting else app.conf.cache_backend or ""
+    if url.partition("://")[0] != _MEMORY:
+        raise _unsupported(setting, "needs a memcached server")
 
 
 def _require_file(app: Any, setting: str) -> None:
     url = setting.partition("+")[2] if "://" in setting else app.conf.database_url or ""
     dialect, _, path = url.partition("://")
     if not dialect.startswith("sqlite"):
-        raise _unsupported(repr(setting), "needs a database server")
+        raise _unsupported(setting, "needs a database server")
     if path.strip("/").partition("?")[0] in ("", ":memory:"):
         raise _unsupported(
-            repr(setting), "keeps an SQLite database in the memory of each connection, so no process finds results"
+            setting, "keeps an SQLite database in the memory of each connection, so no process finds results"
         )
 
 
@@ -100,8 +98,8 @@ def _require_class(app: Any, setting: str) -> None:
         backend = None
     if backend is None or not _is_supported_class(backend):
         is_path = "://" not in setting and ("." in setting or ":" in setting)
-        what = "is a class of its own that tqsim does not know" if is_path else "needs a server of its own"
-        raise _unsupported(repr(setting), what)
+        what = _UNKNOWN_CLASS if is_path else "needs a server of its own"
+        raise _unsupported(setting, what)
 
 
 def _is_supported_class(backend: Any) -> bool:
@@ -109,8 +107,9 @@ def _is_supported_class(backend: Any) -> bool:
 
 
 def _unsupported(setting: str, why: str) -> UnsupportedError:
+    name = maybe_sanitize_url(setting)
     return UnsupportedError(
-        f"result_backend={setting} {why}; it is not simulated, and a simulation has no network. Set "
+        f"result_backend={name!r} {why}; it is not simulated, and a simulation has no network. Set "
         'app.conf.result_backend for the test to "redis://", "rpc://", "cache+memory://", '
         '"db+sqlite:///results.sqlite", "file:///tmp/results" or "disabled://".'
     )
@@ -137,7 +136,7 @@ def install(kernel: Kernel) -> None:
     for owner, name in ((SyncBackendMixin, "wait_for"), (BaseKeyValueStoreBackend, "get_many")):
         patches.set(owner, name, _polling(kernel, owner.__dict__[name]))
     _Ended().install(kernel)
-    _forget_databases(kernel)
+    stores.install(kernel)
 
 
 def _drainer_class(kernel: Kernel) -> type:
@@ -163,13 +162,13 @@ def _drainer_class(kernel: Kernel) -> type:
                 left_s = self._patience_s()
                 if deadline_us is not None:
                     if loop.now_us >= deadline_us:
-                        raise socket.timeout
+                        raise TimeoutError
                     left_s = (deadline_us - loop.now_us) / MICROSECONDS_PER_SECOND
                 if on_interval is not None:
                     left_s = interval if left_s is None else min(interval, left_s)
                 try:
                     yield self.wait_for(p, wait, timeout=left_s)
-                except socket.timeout:
+                except TimeoutError:
                     pass
                 except OSError:
                     # As Celery's: the connection is made anew by the next call.
@@ -228,20 +227,6 @@ def _polling(kernel: Kernel, real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _names(asked: Any) -> str:
     return asked if isinstance(asked, str) else ", ".join(sorted(str(item) for item in asked))
-
-
-def _forget_databases(kernel: Kernel) -> None:
-    """Let every simulation create the tables of its own database (``SessionManager.prepared``)."""
-
-    def forget() -> None:
-        module = sys.modules.get(_DATABASE_MODULE)
-        session = None if module is None else module.DatabaseBackend.ResultSession
-        for manager in getattr(session, "__defaults__", None) or ():
-            if hasattr(manager, "prepared"):
-                manager.prepared = False
-
-    forget()
-    kernel.patches.on_undo(forget)
 
 
 class _Ended:

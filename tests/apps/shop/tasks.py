@@ -28,7 +28,12 @@ def charge(order: int) -> str:
 
 
 @app.task(  # type: ignore[untyped-decorator]
-    bind=True, name="shop.capture", autoretry_for=(ProviderDown,), retry_backoff=True, retry_jitter=False, max_retries=8
+    bind=True,
+    name="shop.capture",
+    autoretry_for=(ProviderDown,),
+    retry_backoff=True,
+    retry_jitter=False,
+    max_retries=8,
 )
 def capture(self: Any, order: int) -> str:
     """Capture a payment at the provider, again and again while it is down."""

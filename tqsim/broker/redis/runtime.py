@@ -25,10 +25,13 @@ from tqsim.kernel.steady import SteadySet
 
 __all__ = ["RedisRuntime"]
 
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - compared, not bound
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 _DEFAULT_PORT: Final = 6379
 #: Where redis-py converts replies to ``set``: up to 6, and since 7.
 _CALLBACK_MODULES: Final = ("redis._parsers.helpers", "redis._parsers.response_callbacks")
+
+_Connect = Callable[[Any], Any]
+_DISCOVERIES: Final = (("discover_master", False), ("discover_slaves", True), ("discover_replicas", True))
 
 
 class RedisRuntime:
@@ -58,7 +61,9 @@ class RedisRuntime:
             server = self._servers[address] = Server(self._call_later)
         return server
 
-    def _connecting(self, real: Callable[[Any], Any], address_of: Callable[[Any], str]) -> Callable[[Any], Any]:
+    def _connecting(
+        self, real: Callable[[Any], Any], address_of: Callable[[Any], str]
+    ) -> Callable[[Any], Any]:
         def connect(client: Any) -> Any:
             if not self._is_inside():
                 return real(client)
@@ -73,7 +78,11 @@ class RedisRuntime:
     def _answer_for_sentinels(self) -> None:
         """A sentinel names the service itself as the host of its master and only replica."""
         kind = redis.sentinel.Sentinel
-        for name, several in (("discover_master", False), ("discover_slaves", True), ("discover_replicas", True)):
+        for name, several in (
+            ("discover_master", False),
+            ("discover_slaves", True),
+            ("discover_replicas", True),
+        ):
             if name in kind.__dict__:
                 self._kernel.patches.set(kind, name, self._discovering(kind.__dict__[name], several=several))
 

@@ -41,12 +41,15 @@ class Server(FakeServer):
         self._blocked: list[_Blocked] = []
         self._changed: list[Database] = []
         self.changes = 0
-        self.lock = _NoLock()
-        self.dbs = defaultdict(lambda: _Database(self._note_change))
-        # Walked in the order of subscription: fakeredis's weak sets go by memory address.
-        self.subscribers = defaultdict(_Members)
-        self.psubscribers = defaultdict(_Members)
-        self.ssubscribers = defaultdict(_Members)
+        # Plain assignments would contradict fakeredis's own types.
+        vars(self).update(
+            lock=_NoLock(),
+            dbs=defaultdict(lambda: _Database(self._note_change)),
+            # Walked in the order of subscription: fakeredis's weak sets go by memory address.
+            subscribers=defaultdict(_Members),
+            psubscribers=defaultdict(_Members),
+            ssubscribers=defaultdict(_Members),
+        )
 
     def connect(self, peer: Peer, client_info: dict[str, Any]) -> Session:
         """Open a connection."""

@@ -47,6 +47,7 @@ class Session(FakeSocket):
     """One client as the server sees it; ``peer`` is where its replies go."""
 
     def __init__(self, server: Server, peer: Peer, client_info: dict[str, Any]) -> None:
+        self.home = server
         self.peer = peer
         self.is_open = True
         super().__init__(server, 0, client_class=redis.Redis, client_info=client_info)
@@ -96,7 +97,7 @@ class Session(FakeSocket):
         if not self.is_open:
             return
         self.is_open = False
-        self._server.drop(self)
+        self.home.drop(self)
         self._discard_subscriptions()
         self._clear_watches()
 
@@ -114,7 +115,7 @@ class Session(FakeSocket):
         except Exception as error:  # noqa: BLE001 - a bug of the server must not end the client's connection
             name = fields[0].decode(errors="replace") if fields else ""
             self.put_response(_Reply(SimpleError(f"ERR the simulated server failed on {name}: {error!r}")))
-        self._server.serve_blocked()
+        self.home.serve_blocked()
 
     def _decode_result(self, result: Any) -> Any:
         """Keep the value as it is: status replies and errors differ from strings on the wire."""
@@ -131,7 +132,7 @@ class Session(FakeSocket):
             return value if shape is None else shape(value)
         self._blocked = True
         self.pause()
-        self._server.block(self, timeout, func, shape)
+        self.home.block(self, timeout, func, shape)
         return NoResponse()
 
     def _keyspace_notifications(self, command_items: Any, event: bytes) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from tqsim.broker.redis.server import Server
 from tqsim.durations import MICROSECONDS_PER_SECOND
-from tqsim.errors import ClosedError
 from tqsim.kernel import TIMED_OUT
 from tqsim.kernel.kernel import Kernel
 
@@ -63,7 +62,8 @@ class SimulatedSocket:
 
     def sendall(self, data: Any) -> None:
         """Send bytes; the server acts on them at once."""
-        self._require_usable()
+        if self._is_over():
+            return
         if self._has_ended:
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         fiber = self._loop.current
@@ -88,11 +88,11 @@ class SimulatedSocket:
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Return what has come, after waiting for it; ``b""`` at the end of the connection.
 
-        Raises ``BlockingIOError`` or ``socket.timeout`` when nothing comes, as a socket does.
+        Raises ``BlockingIOError`` or ``TimeoutError`` when nothing comes, as a socket does.
         """
-        self._require_usable()
+        is_over = self._is_over()
         while not self._buffer:
-            if self._has_ended:
+            if self._has_ended or is_over:
                 return b""
             self._wait()
         data = bytes(self._buffer[:size])
@@ -116,7 +116,7 @@ class SimulatedSocket:
         if self._timeout is not None and self._timeout < FOREVER_S:
             timeout_us = round(self._timeout * MICROSECONDS_PER_SECOND)
         if self._wire.wait(f"a reply from Redis at {self._address}", timeout_us) is TIMED_OUT:
-            raise socket.timeout("timed out")
+            raise TimeoutError("timed out")
         if not self._is_open:
             raise OSError(errno.EBADF, "Bad file descriptor")
 
@@ -170,13 +170,16 @@ class SimulatedSocket:
     def _is_readable(self) -> bool:
         return bool(self._buffer) or self._has_ended
 
-    def _require_usable(self) -> None:
+    def _is_over(self) -> bool:
+        """Whether the simulation closes: nothing is sent any more, and there is nothing to read.
+
+        Not an exception of its own: finalizers of redis-py talk, and expect nothing worse than a
+        connection that has ended.
+        """
         if self._loop.is_closed:
-            raise ClosedError(
-                f"The simulation has ended; this connection to Redis at {self._address} was part of it. "
-                "Make a new client."
+            raise ConnectionResetError(
+                errno.ECONNRESET, f"The simulation has ended, and with it this connection to {self._address}"
             )
         if not self._is_open:
             raise OSError(errno.EBADF, "Bad file descriptor")
-        if self._loop.is_closing:
-            self._loop.require_current()
+        return self._loop.is_closing
