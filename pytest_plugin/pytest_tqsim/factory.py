@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pytest_tqsim.summaries import Summary, summarise
 
@@ -77,7 +77,7 @@ def _opened_class() -> Any:
 
         _is_entered = False
 
-        def __enter__(self) -> OpenedSimulation:
+        def __enter__(self) -> Self:
             if not self._is_entered:
                 super().__enter__()
                 self._is_entered = True

@@ -31,7 +31,7 @@ def tqsim_seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def tqsim_simulation(request: pytest.FixtureRequest, tqsim_seed: int) -> Iterator[SimulationFactory]:
-    """Open simulations with the test's seed: ``sim = tqsim_simulation(app, **options)``.
+    """Opens simulations with the test's seed; a call looks like ``sim = tqsim_simulation(app, **options)``.
 
     The simulation is closed when the test ends, or when the next one is opened, or at the end of
     ``with tqsim_simulation(app) as sim:``.
@@ -42,7 +42,7 @@ def tqsim_simulation(request: pytest.FixtureRequest, tqsim_seed: int) -> Iterato
         item, tqsim_seed, is_counted_by_option=hasattr(item, "callspec") and marks.seeds is None
         and request.config.stash[OPTIONS].seeds is not None,
     )  # fmt: skip
-    warn_of_blind_coverage()
+    warn_of_blind_coverage(item)
     factory = SimulationFactory(tqsim_seed, marks.options, command)
     item.stash[FACTORY] = factory
     yield factory

@@ -1,14 +1,13 @@
 """Coverage of code that runs in fibers.
 
-coverage's tracer keeps one stack per thread unless it is told about greenlets, and then loses the
-lines of a task after its first wait.  Under pytest-cov the setting is made here; whoever starts
+coverage's tracer keeps one stack per thread unless it is told about greenlets, and then misses
+lines of tests and tasks after a wait.  Under pytest-cov the setting is made here; whoever starts
 coverage before pytest is warned.  The main name is :func:`warn_of_blind_coverage`.
 """
 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -57,27 +56,26 @@ def _coverage_sees_greenlets(config: pytest.Config) -> Iterator[None]:
         coverage.Coverage.start = start  # type: ignore[method-assign]
 
 
-def warn_of_blind_coverage() -> None:
-    """Warn if coverage runs in a way that does not count what tasks do after a wait."""
+def warn_of_blind_coverage(item: pytest.Item) -> None:
+    """Warn, for the sake of ``item``, if coverage runs in a way that misses what happens after a wait."""
     coverage = sys.modules.get("coverage")
     running = None if coverage is None else coverage.Coverage.current()
     if running is not None and _is_blind(running):
-        warnings.warn(
+        item.warn(
             pytest.PytestWarning(
-                'coverage was started without concurrency = ["greenlet", "thread"], so it misses lines of tasks '
-                "in a simulation. Add the setting to [tool.coverage.run], or measure with pytest --cov."
-            ),
-            stacklevel=2,
+                'coverage was started without concurrency = ["greenlet", "thread"], so it misses lines of tests and '
+                "tasks in a simulation. Add the setting to [tool.coverage.run], or measure with pytest --cov."
+            )
         )
 
 
 def _is_blind(running: Any) -> bool:
     if not _SEES_GREENLETS.isdisjoint(_concurrency(running)):
         return False
-    core = running.get_option("run:core")
     # The core over sys.monitoring, the default since Python 3.14, counts by code and needs no setting.
-    uses_monitoring = core == "sysmon" if core else sys.version_info >= (3, 14)
-    return not uses_monitoring
+    if sys.version_info < (3, 14) or running.get_option("run:timid") or running.get_option("run:dynamic_context"):
+        return True
+    return running.get_option("run:core") not in (None, "sysmon")
 
 
 def _concurrency(running: Any) -> list[str]:

@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from celery import Celery, chord, group
@@ -62,26 +62,28 @@ def pay(self: Any, number: int) -> str:
 
 
 @app.task(name="story.threads")
-def threads(count: int) -> list[int]:
+def threads(count: int) -> list[Any]:
     """Let threads and a pool race through a lock and a queue."""
-    results: queue.Queue[int] = queue.Queue()
+    results: queue.Queue[Any] = queue.Queue()
     lock = threading.Lock()
 
     def work(number: int) -> int:
         for _ in range(2):
             with lock:
                 time.sleep(random.random() / 10)
-        results.put(number)
+        results.put([number, threading.current_thread().name])
         return number
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(count)]
     for worker in workers:
         worker.start()
     with ThreadPoolExecutor(max_workers=2) as pool:
-        doubled = list(pool.map(work, range(100, 100 + count)))
+        futures = [pool.submit(work, number) for number in range(100, 100 + 2 * count)]
+        time.sleep(0.3)
+        completed = [future.result() for future in as_completed(futures)]
     for worker in workers:
         worker.join()
-    return [results.get() for _ in range(2 * count)] + doubled
+    return [results.get() for _ in range(3 * count)] + completed
 
 
 @app.task(name="story.add")

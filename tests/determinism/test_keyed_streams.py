@@ -60,5 +60,5 @@ def _customer(number: int) -> Callable[[], tuple[str, str, list[Any]]]:
 
 
 def _retry_delays(life: Any) -> list[int]:
-    """The countdowns that were asked for, which are whole seconds."""
-    return [round(publish.eta - publish.at) for publish in life.publishes[1:]]
+    """The countdowns that were asked for, in whole seconds; one of zero leaves no ETA."""
+    return [0 if retry.eta is None else round(retry.eta - retry.at) for retry in life.publishes[1:]]

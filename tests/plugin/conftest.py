@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCES: Final = (ROOT, ROOT / "pytest_plugin")
 Run: TypeAlias = Callable[..., pytest.RunResult]
 
-SHOP: Final = '''
+SHOP: Final = """
 import random
 import time
 
@@ -42,7 +42,7 @@ def draw():
 @app.task(bind=True, max_retries=100, default_retry_delay=7200)
 def never(self):
     raise self.retry(exc=ValueError("not yet"))
-'''
+"""
 
 
 @pytest.fixture

@@ -113,9 +113,7 @@ def test_closing_does_not_hide_what_the_test_raised(environment: pytest.Pytester
     )
 
 
-def test_failed_opening_is_the_tests_failure_and_leaves_nothing_open(
-    environment: pytest.Pytester, run: Run
-) -> None:
+def test_failed_opening_is_the_tests_failure_and_leaves_nothing_open(environment: pytest.Pytester, run: Run) -> None:
     environment.makepyfile(
         test_it="""
         from shop import app
@@ -132,4 +130,6 @@ def test_failed_opening_is_the_tests_failure_and_leaves_nothing_open(
     )
     result = run()
     result.assert_outcomes(failed=2, passed=1)
-    result.stdout.fnmatch_lines(["FAILED *::test_wrong - *UsageError: *lifo*", "FAILED *::test_unknown - TypeError: *colour*"])
+    result.stdout.fnmatch_lines(
+        ["FAILED *::test_wrong - *UsageError: *lifo*", "FAILED *::test_unknown - TypeError: *colour*"]
+    )

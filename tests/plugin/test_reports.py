@@ -158,7 +158,9 @@ def test_failed_teardown_has_the_section_and_a_test_without_simulation_none(run:
     result = run("-k", "test_teardown or test_without")
     result.assert_outcomes(passed=1, failed=1, errors=1)
     assert len(re.findall(r"^-+ tqsim -+$", str(result.stdout), re.MULTILINE)) == 1
-    result.stdout.fnmatch_lines(["*CheckFailed*", "*- tqsim -*", "Simulation: seed 0, *", "Reproduce: *::test_teardown *"])
+    result.stdout.fnmatch_lines(
+        ["*CheckFailed*", "*- tqsim -*", "Simulation: seed 0, *", "Reproduce: *::test_teardown *"]
+    )
 
 
 @pytest.mark.usefixtures("tests")

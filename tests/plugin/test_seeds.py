@@ -52,9 +52,7 @@ def test_own(tqsim_seed):
     ],
     ids=["default", "seed", "seeds", "ini"],
 )
-def test_seeds_of(
-    environment: pytest.Pytester, run_here: Run, arguments: list[str], expected: list[str]
-) -> None:
+def test_seeds_of(environment: pytest.Pytester, run_here: Run, arguments: list[str], expected: list[str]) -> None:
     environment.makepyfile(test_it=TESTS)
     result = run_here("-s", "-q", *arguments)
     assert result.ret == 0
@@ -84,7 +82,12 @@ def test_the_ini_key_is_read_from_a_file(environment: pytest.Pytester, run_here:
 def test_help_explains_options_and_ini_keys(run_here: Run) -> None:
     result = run_here("--help")
     result.stdout.fnmatch_lines_random(
-        ["tqsim: Celery applications in virtual time:", "  --tqsim-seed=SEED *", "  --tqsim-seeds=N *", "  tqsim_seed (*):*"]
+        [
+            "tqsim: Celery applications in virtual time:",
+            "  --tqsim-seed=SEED *",
+            "  --tqsim-seeds=N *",
+            "  tqsim_seed (*):*",
+        ]
     )
     run_here("--markers").stdout.fnmatch_lines(["@pytest.mark.tqsim(seeds=N, seed=S, ?*options): *"])
 
@@ -94,8 +97,7 @@ def test_help_explains_options_and_ini_keys(run_here: Run) -> None:
     [
         (
             "sedes=3",
-            "@pytest.mark.tqsim(sedes=...): there is no such argument; expected seeds, seed or an option of "
-            "tqsim.Simulation: {options}.",
+            "@pytest.mark.tqsim(sedes=...): there is no such argument; expected seeds, seed or {options}.",
         ),
         ("7", "@pytest.mark.tqsim(7): expected keyword arguments only, such as seeds=10."),
         ("seeds=0", "@pytest.mark.tqsim(seeds=0) is not a number of seeds; expected 1 or more."),
@@ -111,7 +113,8 @@ def test_wrong_marker_is_refused_by_name(
     )
     result = run_here()
     result.assert_outcomes(errors=1)
-    assert f"test_it.py::test_x: {message.format(options=', '.join(_simulation_options()))}" in result.outlines
+    options = f"an option of tqsim.Simulation: {', '.join(_simulation_options())}"
+    assert f"test_it.py::test_x: {message.format(options=options)}" in result.outlines
 
 
 def test_the_marker_knows_every_option_of_a_simulation(environment: pytest.Pytester) -> None:

@@ -202,6 +202,7 @@ def test_a_task_with_a_content_type_that_is_not_accepted_is_rejected() -> None:
         result = work.apply_async((1,), serializer="pickle")
         assert work.delay(2).get(timeout=5) == 2
         sim.run_until_idle()
+        print(result.state, rejected, [m.name for m in sim.history.moments_of(result.id)])
         assert result.state in {"FAILURE", "PENDING"}
         assert sim.queue("celery").unacked_count == 0
     signals.task_rejected.disconnect(on_rejected)
@@ -288,3 +289,34 @@ def test_a_task_that_expires_while_it_waits_in_the_worker_does_not_run() -> None
         assert second.state == "REVOKED"
         assert life.attempts[0].received == 0.0
         assert (life.attempts[0].started, life.attempts[0].ended) == (None, 10.0)
+
+
+def test_an_error_in_a_tasks_own_handlers_is_internal_and_the_worker_survives() -> None:
+    """celery/app/trace.py, build_tracer: report_internal_error, task_internal_error."""
+    app = make_app()
+    internal: list[str] = []
+
+    class Base(app.Task):  # type: ignore[misc,name-defined]
+        def on_success(self, *args: Any, **kwargs: Any) -> None:
+            raise KeyError("handler")
+
+    @app.task(name="work", base=Base)
+    def work() -> str:
+        return "done"
+
+    @app.task(name="next")
+    def following() -> str:
+        return "done"
+
+    def on_internal(task_id: str, exception: Exception, **kwargs: Any) -> None:
+        internal.append(type(exception).__name__)
+
+    signals.task_internal_error.connect(on_internal)
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=1)
+        with pytest.warns(RuntimeWarning, match="Exception raised outside body"):
+            work.delay()
+            assert following.delay().get(timeout=5) == "done"
+        sim.run_until_idle()
+    signals.task_internal_error.disconnect(on_internal)
+    assert internal == ["KeyError"]

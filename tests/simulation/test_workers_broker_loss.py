@@ -166,3 +166,17 @@ def test_a_client_that_publishes_while_the_broker_is_down_waits_for_it() -> None
         sim.run(for_=50)
         with pytest.raises(Exception, match="Connection refused"):
             lost.result()
+
+
+def test_gossip_survives_a_lost_connection_without_errors(caplog: pytest.LogCaptureFixture) -> None:
+    """celery/bootsteps.py, ConsumerStep.stop; amqp/channel.py, basic_cancel without a connection."""
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        for name in ("w1", "w2"):
+            sim.worker(name, concurrency=1, gossip=True, mingle=True, heartbeat=True)
+        sim.run(for_=5)
+        sim.restart_broker()
+        sim.run(for_=30)
+        assert app.control.ping(timeout=1) == [{"w1@sim": {"ok": "pong"}}, {"w2@sim": {"ok": "pong"}}]
+        assert app.tasks["early"].delay(1).get(timeout=5) == "done"
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []

@@ -359,3 +359,33 @@ def test_what_was_reserved_by_a_killed_worker_runs_elsewhere_without_loss() -> N
         assert {result.state for result in results} == {"SUCCESS"}
         sim.check(tqsim.checks.nothing_lost())
         assert story(sim, results[0].id)[-1][0] <= 15
+
+
+def test_sighup_ends_a_worker_and_leaves_the_interpreter_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """celery/apps/worker.py, _reload_current_worker: registered at exit, it would replace this process."""
+    registered: list[Any] = []
+    monkeypatch.setattr("atexit.register", registered.append)
+    executed: list[Any] = []
+    monkeypatch.setattr(os, "execv", lambda *args: executed.append(args))
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        worker = sim.worker("w1", concurrency=1)
+        sim.run(for_=1)
+        worker.send_signal(signal.SIGHUP)
+        sim.run(for_=1)
+        assert not worker.is_alive
+    for action in registered:
+        action()
+    assert executed == []
+
+
+def test_the_state_file_of_the_settings_is_not_touched(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """celery/worker/components.py, StateDB: a file, and a write when the interpreter exits."""
+    registered: list[Any] = []
+    monkeypatch.setattr("atexit.register", registered.append)
+    app = _app(worker_state_db=str(tmp_path / "state"))
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=1)
+        assert app.tasks["early"].delay(0).get(timeout=5) == "done"
+    assert list(tmp_path.iterdir()) == []
+    assert registered == []

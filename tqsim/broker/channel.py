@@ -176,9 +176,16 @@ class SimulatedChannel(base.StdChannel):
             self.no_ack_consumers.add(tag)
         return tag
 
-    @_request
     def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> None:
-        """End a consumer; what it has not acknowledged stays unacknowledged."""
+        """End a consumer; what it has not acknowledged stays unacknowledged.
+
+        A channel that has lost its connection does nothing (amqp/channel.py, ``basic_cancel``).
+        """
+        if self.connection is not None:
+            self._cancel(consumer_tag)
+
+    @_request
+    def _cancel(self, consumer_tag: str) -> None:
         self.server_channel.basic_cancel(consumer_tag)
         self._forget_consumer(consumer_tag)
 

@@ -56,6 +56,7 @@ class _GuardedHandler:
         self._loop = loop
 
     def __call__(self, number: int, frame: Any) -> None:
+        __tracebackhide__ = True  # pytest then shows the line of the task that was interrupted
         loop = self._loop
         try:
             self.handler(number, frame)

@@ -7,6 +7,7 @@ operating system, and neither brokers nor Celery.
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,7 +17,7 @@ import greenlet
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.errors import UsageError
-from tqsim.kernel import sleeping
+from tqsim.kernel import orders, sleeping
 from tqsim.kernel.chance import Chance
 from tqsim.kernel.clock import Clock
 from tqsim.kernel.garbage import Garbage
@@ -69,6 +70,7 @@ class Kernel:
         self.patches = Patches()
         self.spaces = SpaceMap()
         self.processes: list[Process] = []
+        self._names: Counter[str] = Counter()
         self.main = Process(_MAIN_NAME, first_pid() + 1, self.spaces, self.chance.draws(_MAIN_NAME))
         policy = parse_policy(options.policy, self.chance.stream("schedule"), options.preemption_us)
         self.loop = Loop(policy, self.main, self.main.draws, options.still_events_max)
@@ -123,6 +125,7 @@ class Kernel:
         self.clock.install(patches, replacements)
         patches.replace_everywhere(replacements, extra_functions)
         self._threading.install(patches)
+        orders.pin(patches, self.loop)
         self._module_locks = ModuleLocks(patches, self.loop, replacements)
         self._module_locks.replace(extra_functions)
         self.random.install(patches, self.options.seed)
@@ -163,8 +166,15 @@ class Kernel:
     # -- processes ----------------------------------------------------------------------------
 
     def new_process(self, name: str, parent: Process | None = None) -> Process:
-        """Return a new simulated process; it lives until it is ended."""
-        process = Process(name, self.system.new_pid(), self.spaces, self.chance.draws(name), parent)
+        """Return a new simulated process; it lives until it is ended.
+
+        One that takes the name of an earlier one, after a restart, has chances of its own: the
+        ids that it draws must not be those of its predecessor.
+        """
+        again = self._names[name]
+        self._names[name] += 1
+        draws = self.chance.draws(name, again) if again else self.chance.draws(name)
+        process = Process(name, self.system.new_pid(), self.spaces, draws, parent)
         self.spaces.enter(process)
         self._remember(process)
         return process

@@ -361,6 +361,9 @@ class Loop:
         self._enter(self.main)
         self._hub.throw(FiberExit)
         self.is_closed = True
+        # Locks that were made meanwhile may live on in modules, and they know the loop: it must know nothing.
+        self.on_fiber_error, self.on_quiet, self.housekeep = _ignore, None, _nothing
+        self.exchange_thread_state = _ignore  # type: ignore[method-assign]
 
     def _fail(self, error: BaseException) -> None:
         if self.verdict is not None and isinstance(error, KeyboardInterrupt):

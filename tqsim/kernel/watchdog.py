@@ -3,7 +3,8 @@
 The main name is :class:`Watchdog`.  A native lock, a C extension or an endless computation stops
 virtual time altogether.  A real thread looks every second whether the loop has moved; when it has
 not for the given time, every thread's stack goes to standard error and the main thread is
-interrupted; when that does not help, the interpreter is aborted.  It is off under a debugger.
+interrupted; when that does not help, the interpreter is aborted.  It is off under a debugger, also
+one that starts in the middle of a task (``breakpoint()``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 from tqsim import durations
 from tqsim.errors import NoProgress
@@ -26,6 +27,7 @@ _LOOK_EVERY_S: Final = 1.0
 _LOOKS_PER_STALL: Final = 4
 #: After so many interrupts that changed nothing the interpreter is aborted.
 _STRIKES_MAX: Final = 3
+_DEBUGGERS: Final = frozenset({"bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy"})
 _RealEvent: Final = threading.Event
 _RealThread: Final = threading.Thread
 _REAL_START: Final = threading.Thread.start
@@ -48,7 +50,7 @@ class Watchdog:
 
     def start(self) -> None:
         """Begin to watch, unless a debugger traces this interpreter."""
-        if self._stall_s <= 0 or sys.gettrace() is not None or "pydevd" in sys.modules:
+        if self._stall_s <= 0 or _is_debuggers(sys.gettrace()) or "pydevd" in sys.modules:
             return
         self._thread = _RealThread(target=self._watch, name="tqsim-watchdog", daemon=True)
         _REAL_START(self._thread)
@@ -74,9 +76,9 @@ class Watchdog:
         seen, since, strikes = -1, _REAL_MONOTONIC(), 0
         while not self._stop.wait(min(_LOOK_EVERY_S, self._stall_s / _LOOKS_PER_STALL)):
             switches, now = loop.switches, _REAL_MONOTONIC()
-            if switches != seen or loop.current is loop.main:
+            if switches != seen or loop.current is loop.main or _is_debugged(loop.os_thread):
                 seen, since, strikes = switches, now, 0
-            elif now - since >= self._stall_s and sys.gettrace() is None:
+            elif now - since >= self._stall_s:
                 strikes += 1
                 self._strike(strikes)
                 since = now
@@ -92,3 +94,23 @@ class Watchdog:
             _REAL_ABORT()
         # A real signal, as it also interrupts a system call and the wait for a native lock.
         signal.pthread_kill(loop.os_thread, signal.SIGINT)
+
+
+def _is_debugged(thread: int) -> bool:
+    """Whether a debugger waits for its user in that thread, or follows what runs there."""
+    # The trace function of another thread cannot be asked for, but it marks the frames it follows.
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if _root(frame.f_globals.get("__name__")) in _DEBUGGERS or _is_debuggers(frame.f_trace):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_debuggers(trace: Any) -> bool:
+    """Whether a trace function belongs to a debugger: coverage has one too."""
+    return _root(getattr(trace, "__module__", None)) in _DEBUGGERS
+
+
+def _root(name: object) -> str:
+    return str(name).partition(".")[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -151,13 +151,16 @@ def lost(*, count: int, task: str | None = None, allow_empty: bool = False) -> C
         if len(found) == count:
             return Verdict(judged=len(lives))
         total = Violation(None, f"{len(found)} of {len(lives)} tasks are lost; expected {count}.")
-        each = (Violation(life.id, "it is lost, nothing holds it any more.") for life in found)
+        each = (
+            Violation(life.id, "it is lost, nothing holds it any more.", (history.moments[life.last_order],))
+            for life in found
+        )
         return Verdict((total, *each), len(lives))
 
     return Check(f"lost(count={count}{named})", judge)
 
 
-_FACTORIES: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+_FACTORIES: Final[Mapping[str, Callable[..., Check]]] = MappingProxyType(
     {
         "at_most_runs": checks.at_most_runs,
         "exactly_once": checks.exactly_once,

@@ -12,11 +12,14 @@ from typing import Final
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.history import History, percentile
+from tqsim.report.figures import brief, count
 
-__all__ = ["BUCKETS", "FIGURES", "ServiceFigures", "figure", "service_figures"]
+__all__ = ["BUCKETS", "FIGURES", "ServiceFigures", "figure", "figure_text", "service_figures"]
 
 #: Into how many equal parts the time line of a service is cut.
 BUCKETS: Final = 20
+
+_DURATIONS: Final = ("end_to_end_p95",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ def service_figures(history: History, length_us: int) -> tuple[ServiceFigures, .
 def figure(name: str, history: History) -> int:
     """Return one of :data:`FIGURES` of a run; durations are in microseconds."""
     return FIGURES[name](history)
+
+
+def figure_text(name: str, value: int) -> str:
+    """Return a figure as people read it: a count, or a duration to about three digits."""
+    return brief(value) if name in _DURATIONS else count(value)
 
 
 def _peak(times: Sequence[int]) -> int:

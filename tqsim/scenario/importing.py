@@ -31,18 +31,14 @@ def find_object(path: str, argument: str) -> Any:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
-            raise UsageError(
-                f"{argument}={path!r}: there is no module {error.name!r}; {_REMEDY}."
-            ) from None
+            raise UsageError(f"{argument}={path!r}: there is no module {error.name!r}; {_REMEDY}.") from None
         raise _broken(path, argument, module_name, error) from error
     except Exception as error:
         raise _broken(path, argument, module_name, error) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             public = [name for name in vars(found) if not name.startswith("_")]
-            raise UsageError(
-                f"{argument}={path!r}: {module_name!r} has no {attribute!r}; {nearest(part, public)}"
-            )
+            raise UsageError(f"{argument}={path!r}: {module_name!r} has no {attribute!r}; {nearest(part, public)}")
         found = getattr(found, part)
     return found
 
@@ -76,6 +72,4 @@ def task_names(app: Celery) -> list[str]:
 def _broken(path: str, argument: str, what: str, error: Exception) -> UsageError:
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f" ({last.filename}, line {last.lineno})" if not isinstance(error, ImportError) else ""
-    return UsageError(
-        f"{argument}={path!r}: importing {what} failed with {type(error).__name__}: {error}{where}."
-    )
+    return UsageError(f"{argument}={path!r}: importing {what} failed with {type(error).__name__}: {error}{where}.")

@@ -26,9 +26,9 @@ _NAMED_BY_TASK: Final = "costs"
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """One change: ``text`` as the user wrote it, the keys on the way, and the value."""
+    """One change: its ``origin`` as the user wrote it, the keys on the way, and the value."""
 
-    text: str
+    origin: str
     keys: KeyPath
     value: Any
 
@@ -42,12 +42,7 @@ class Override:
         keys = tuple(part.strip() for part in key.split("."))
         if not separator or not all(keys):
             raise UsageError(f"--set {text!r} is wrong; expected KEY=VALUE such as workers.main.concurrency=4.")
-        return cls(text, keys, _parsed(value.strip()))
-
-    @property
-    def origin(self) -> str:
-        """What messages call it."""
-        return f"--set {self.text}"
+        return cls(f"--set {text}", keys, _parsed(value.strip()))
 
 
 def apply(override: Override, table: Mapping[str, Any], places: Places) -> tuple[dict[str, Any], Places]:
@@ -56,6 +51,11 @@ def apply(override: Override, table: Mapping[str, Any], places: Places) -> tuple
     Raises :class:`~tqsim.UsageError` when the way to the key is not there; whether the last key is
     known is found out when the table is decoded.
     """
+    if override.keys[0] == "variants":
+        raise UsageError(
+            f"{override.origin}: a variant cannot be changed from outside; set the key itself, which goes for "
+            "every variant."
+        )
     changed = copy.deepcopy(dict(table))
     path = _path(override)
     inner: Any = changed
@@ -120,8 +120,7 @@ def _require_key(key: str, override: Override) -> None:
 def _index(items: list[Any], key: str, path: KeyPath, override: Override) -> int:
     if not key.isdigit() or int(key) >= len(items):
         raise UsageError(
-            f"{override.origin}: {dotted(path)} has {len(items)} elements; expected an index from 0 to "
-            f"{len(items) - 1} in the place of {key!r}."
+            f"{override.origin}: {dotted(path)} has no element {key!r}; its length is {len(items)}, and indexes "
+            "begin at 0."
         )
     return int(key)
-

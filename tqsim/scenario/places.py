@@ -6,13 +6,17 @@ A value stands on a line of the file, or was given by an override, which has no 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 from tqsim.errors import UsageError
 from tqsim.scenario.lines import KeyPath
 
 __all__ = ["Places", "dotted", "nearest"]
+
+_ARGUMENT: Final = re.compile(r"(\w+)(?=[=\[])")
 
 
 class Places:
@@ -37,9 +41,7 @@ class Places:
         """Return the lines of the keys below ``path``, by their paths from there."""
         count = len(path)
         return {
-            found[count:]: line
-            for found, line in self._lines.items()
-            if found[:count] == path and len(found) > count
+            found[count:]: line for found, line in self._lines.items() if found[:count] == path and len(found) > count
         }
 
     def of(self, path: KeyPath) -> str:
@@ -57,11 +59,26 @@ class Places:
 
     @contextmanager
     def located(self, path: KeyPath) -> Iterator[None]:
-        """Say of each :class:`~tqsim.UsageError` in the block that it is about the value at a path."""
+        """Say of each :class:`~tqsim.UsageError` in the block that it is about the table at a path.
+
+        An error that begins with the name of a key of that table (``"rate=0 is not ..."``) gets the
+        key's own place.
+        """
         try:
             yield
         except UsageError as error:
-            raise type(error)(f"{self.of(path)}: {dotted(path)}: {error}") from None
+            raise type(error)(self._placed(path, str(error))) from error.__cause__
+
+    def _placed(self, path: KeyPath, text: str) -> str:
+        named = _ARGUMENT.match(text)
+        if named is not None and self._has((*path, named[1])):
+            prefix = f"{dotted(path)}." if path else ""
+            return f"{self.of((*path, named[1]))}: {prefix}{text}"
+        prefix = f"{dotted(path)}: " if path else ""
+        return f"{self.of(path)}: {prefix}{text}"
+
+    def _has(self, path: KeyPath) -> bool:
+        return path in self._lines or path in self._overrides
 
 
 def dotted(path: KeyPath) -> str:

@@ -43,9 +43,7 @@ def require_known_names(scenario: Scenario, apps: Applications, places: Places) 
     _require_queues(scenario, apps, places)
 
 
-def _require(
-    name: str, known: Iterable[str], path: KeyPath, places: Places, noun: str, complaint: str
-) -> None:
+def _require(name: str, known: Iterable[str], path: KeyPath, places: Places, noun: str, complaint: str) -> None:
     names = list(known)
     if name not in names:
         raise places.error(path, f"{dotted(path)}: {noun} {name!r} {complaint}; {nearest(name, names)}")
@@ -58,9 +56,8 @@ def _require_queues(scenario: Scenario, apps: Applications, places: Places) -> N
         declared = _declared(app)
         for number, queue in enumerate(worker.queues or []):
             if queue not in declared and not app.conf.task_create_missing_queues:
-                path = ("workers", name, "queues", str(number))
                 raise places.error(
-                    path,
+                    ("workers", name, "queues", str(number)),
                     f"workers.{name}.queues: queue {queue!r} is not in the application's task_queues, and "
                     f"task_create_missing_queues is off; {nearest(queue, declared)}",
                 )
@@ -69,9 +66,8 @@ def _require_queues(scenario: Scenario, apps: Applications, places: Places) -> N
         app = _application_of(load.task, apps)
         queue = load.options.queue or _routed(app, load.task, ("load", name, "task"), places)
         if load.enabled and queue not in consumed:
-            path = ("load", name, "options", "queue") if load.options.queue else ("load", name, "task")
             raise places.error(
-                path,
+                ("load", name, "options", "queue") if load.options.queue else ("load", name, "task"),
                 f"load.{name} sends to queue {queue!r}, which no worker consumes; {_consumed(consumed)}",
             )
 

@@ -19,7 +19,7 @@ from tqsim.errors import CheckFailed
 from tqsim.history import History
 from tqsim.load import Arrivals, Distribution
 from tqsim.scenario.expectations import build
-from tqsim.scenario.figures import figure
+from tqsim.scenario.figures import figure, figure_text
 from tqsim.scenario.importing import find_application, find_object
 from tqsim.scenario.kinds import per_second
 from tqsim.scenario.loading import Story, Variant
@@ -68,11 +68,10 @@ def run(story: Story, *, reproduction: str = "", observer: Observer | None = Non
 
 def _prepare(variant: Variant) -> _Prepared:
     scenario, places = variant.scenario, variant.places
-    with places.located(("app",)):
+    with places.located(()):
         apps = {"": find_application(scenario.app, "app")}
     for name, worker in scenario.workers.items():
-        path = ("workers", name, "app")
-        with places.located(path):
+        with places.located(("workers", name)):
             apps[name] = apps[""] if worker.app is None else find_application(worker.app, "app")
     require_known_names(scenario, apps, places)
     checks: dict[str, Check] = {}
@@ -90,7 +89,7 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
     variant, apps = prepared.variant, prepared.apps
     scenario, places = variant.scenario, variant.places
     if scenario.setup is not None:
-        with places.located(("setup",)):
+        with places.located(()):
             find_object(scenario.setup, "setup")()
     with places.located(()):
         simulation = Simulation(
@@ -111,9 +110,7 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
             observer(variant.name, sim, None if length is None else durations.microseconds(length))
         _pass_time(sim, variant)
         troubles = tuple(_troubles(clients))
-    judgements = tuple(
-        _judged(sim.history, name, check, variant.name) for name, check in prepared.checks.items()
-    )
+    judgements = tuple(_judged(sim.history, name, check, variant.name) for name, check in prepared.checks.items())
     return VariantOutcome(variant.name, sim.history, judgements, troubles)
 
 
@@ -128,13 +125,15 @@ def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str,
     """Start everything of a scenario; return the clients that send its loads."""
     scenario, places = variant.scenario, variant.places
     for name, service in scenario.services.items():
+        with places.located(("services", name, "latency")):
+            latency = _distribution(service.latency)
         with places.located(("services", name)):
             options = _given(service, "replaces", "capacity", "error_rate")
             for key in ("error", "reply"):
                 path = getattr(service, key)
                 if path is not None:
                     options[key] = find_object(path, key)
-            sim.service(name, latency=_distribution(service.latency), **options)
+            sim.service(name, latency=latency, **options)
     for task, cost in scenario.costs.items():
         with places.located(("costs", task)):
             sim.cost(task, _distribution(cost))
@@ -145,7 +144,7 @@ def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str,
         with places.located(("beat",)):
             app = apps[""] if scenario.beat.app is None else find_application(scenario.beat.app, "app")
             interval = scenario.beat.max_interval
-            sim.beat(app=app, **({} if interval is None else {"max_interval": _seconds(interval)}))
+            sim.beat(app=app, max_interval=None if interval is None else _seconds(interval))
     for name, fault in scenario.faults.items():
         if fault.enabled:
             with places.located(("faults", name)):
@@ -258,9 +257,18 @@ def _comparisons(story: Story, outcomes: Sequence[VariantOutcome]) -> list[Judge
     for name, wanted in story.first.compare.items():
         larger = figure(wanted.figure, histories[wanted.larger])
         smaller = figure(wanted.figure, histories[wanted.smaller])
+        shown = [figure_text(wanted.figure, value) for value in (larger, smaller)]
         factor = "" if wanted.times == 1 else f"{wanted.times:g} x "
-        words = f"{wanted.figure}: {wanted.larger} > {factor}{wanted.smaller}"
         is_met = larger > wanted.times * smaller
-        details = "" if is_met else f"{words} failed: it is {larger:,} against {smaller:,}."
-        judgements.append(Judgement(name, words, "", is_met, judged=2, details=details))
+        words = f"{wanted.figure}: {shown[0]} > {factor}{shown[1]}"
+        details = (
+            ""
+            if is_met
+            else f"{wanted.figure} is {shown[0]} in {wanted.larger!r} and {shown[1]} in {wanted.smaller!r}; "
+            f"expected more than {factor or '1 x '}{wanted.smaller!r} in {wanted.larger!r}."
+        )
+        if not is_met:
+            words = f"{wanted.figure} > {factor}{wanted.smaller}"
+        variant = f"{wanted.larger} > {wanted.smaller}"
+        judgements.append(Judgement(name, words, variant, is_met, judged=2, details=details))
     return judgements

@@ -147,9 +147,7 @@ class Load(Struct, frozen=True, kw_only=True):
     task: Text
     rate: Rate
     for_: Duration = field(name="for")
-    arrivals: Annotated[
-        str, Meta(description='"constant" or "poisson"', pattern="^(constant|poisson)$")
-    ] = "poisson"
+    arrivals: Annotated[str, Meta(description='"constant" or "poisson"', pattern="^(constant|poisson)$")] = "poisson"
     after: Duration = 0
     args: Items = field(default_factory=list)
     kwargs: Table = field(default_factory=dict)
@@ -204,7 +202,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     setup: Path | None = None
     seed: Seed = 0
     policy: Text = "fifo"
-    start: Instant = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
+    start: Instant = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
     timezone: Text = "UTC"
     preemption: Duration = "10ms"
     isolate_globals: Switch = False

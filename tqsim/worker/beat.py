@@ -22,15 +22,32 @@ from tqsim.worker.runtime import Note
 __all__ = ["BeatProgram"]
 
 _SCHEDULE_FILE: Final = "celerybeat-schedule"
+_OPTIONS: Final = ("max_interval", "scheduler")
 
 
 class BeatProgram:
-    """One beat; ``options`` are ``max_interval`` and ``scheduler``."""
+    """One beat; ``options`` are ``max_interval`` and ``scheduler``, as of ``celery beat``.
+
+    Raises :class:`~tqsim.UsageError` for any other.
+    """
 
     def __init__(self, kernel: Kernel, app: Any, name: str, options: dict[str, Any], note: Note | None) -> None:
         self.app = app
         self.name = name
         self.process: Process | None = None
+        for option, value in options.items():
+            if option not in _OPTIONS:
+                raise UsageError(
+                    f"beat {name!r}: {option}={value!r} is not an option of a beat; accepted are: "
+                    f"{', '.join(sorted((*_OPTIONS, 'app')))}."
+                )
+        max_interval = options.get("max_interval")
+        if max_interval is not None and (
+            isinstance(max_interval, bool) or not isinstance(max_interval, (int, float)) or max_interval <= 0
+        ):
+            raise UsageError(
+                f"beat {name!r}: max_interval={max_interval!r} is not possible; expected a number of seconds above 0."
+            )
         self._kernel = kernel
         self._options = options
         self._note = note

@@ -74,10 +74,13 @@ def pin(kernel: Kernel) -> None:
     for module, name in (
         (celery.apps.worker, "safe_say"),
         (celery.apps.worker, "check_privileges"),
+        # SIGHUP would have the interpreter replaced at its exit (``os.execv``).
+        (celery.apps.worker, "_reload_current_worker"),
         (celery.platforms, "set_mp_process_title"),
         (celery.platforms, "set_process_title"),
     ):
         patches.set(module, name, _do_nothing)
+    patches.set_item(vars(celery.apps.worker), "print", _do_nothing)
     # ``inspect report`` would start the program ``file``.
     patches.set(platform, "architecture", lambda: ("64bit", "ELF"))
     patches.set(celery.worker.worker, "resource", _NoUsage)
@@ -112,16 +115,16 @@ class _CountOfProcess:
     def __init__(self, kernel: Kernel, first: int) -> None:
         self._loop = kernel.loop
         self._first = first
-        self._counts: dict[str, Iterator[int]] = {}
+        self._counts: dict[int, Iterator[int]] = {}
 
     def __iter__(self) -> _CountOfProcess:
         return self
 
     def __next__(self) -> int:
-        name = self._loop.loaded.name
-        count = self._counts.get(name)
+        pid = self._loop.loaded.pid
+        count = self._counts.get(pid)
         if count is None:
-            count = self._counts[name] = itertools.count(self._first)
+            count = self._counts[pid] = itertools.count(self._first)
         return next(count)
 
 
@@ -151,6 +154,9 @@ def pin_app(kernel: Kernel, app: Any) -> None:
         changes.update(before)
 
     patches.on_undo(restore_settings)
+    # Every process's own ``app.amqp`` observes the settings, and would for ever.
+    observers = list(app.conf._observers)
+    patches.on_undo(lambda: app.conf.__dict__.update(_observers=observers))
     patches.set_item(app.log.__dict__, "setup", _setup_logging)
     _give_fresh_parts(patches, app)
     patches.set_item(app.__dict__, "use_fast_trace_task", app.use_fast_trace_task)

@@ -13,11 +13,14 @@ from typing import Any, Final
 
 from celery import concurrency
 from celery.apps.worker import Worker
+from celery.concurrency.base import BasePool
 from celery.concurrency.prefork import TaskPool as CeleryPrefork
+from celery.exceptions import ImproperlyConfigured
 
 from tqsim.errors import UnsupportedError, UsageError
 from tqsim.kernel import Kernel, Process
 from tqsim.worker.inline import inline_pool_class
+from tqsim.worker.options import read_options
 from tqsim.worker.pins import HOST_NAME
 from tqsim.worker.pool import pool_class
 from tqsim.worker.runtime import Note, WorkerRuntime
@@ -50,9 +53,9 @@ class WorkerProgram:
         self.runtime: WorkerRuntime | None = None
         self.celery_worker: Any = None
         self.starts = 0
-        self.failure: BaseException | None = None
         self._kernel = kernel
-        self._options = options
+        self._options = read_options(app, name, options)
+        self._implementation = self._find_pool(self._options.get("pool") or app.conf.worker_pool)
         self._note = note
         self._cost_us = cost_us
 
@@ -74,74 +77,58 @@ class WorkerProgram:
         if self.is_alive:
             raise UsageError(f"Worker {self.name!r} is running already; kill() or stop() it first.")
         self.starts += 1
-        self.failure = None
+        self.celery_worker = None
         process = self.process = self._kernel.new_process(self.name)
         self.runtime = WorkerRuntime(self._kernel, self.app, process, self.hostname, self._note, self._cost_us)
-        options = self._celery_options()
         self.runtime.note(
             "process.restarted" if self.starts > 1 else "process.started",
-            kind="worker", pid=process.pid, concurrency=options.get("concurrency") or self._conf_concurrency(),
+            kind="worker", pid=process.pid,
+            concurrency=self._options.get("concurrency") or self.app.conf.worker_concurrency,
         )  # fmt: skip
-        fiber = self._kernel.loop.spawn(lambda: self._run(options), self.name, process)
+        fiber = self._kernel.loop.spawn(self._run, self.name, process)
         fiber.background = True
 
-    def _conf_concurrency(self) -> int:
-        return int(self.app.conf.worker_concurrency or 1)
-
-    def _run(self, options: dict[str, Any]) -> None:
-        assert self.process is not None
-        process = self.process
+    def _run(self) -> None:
+        assert self.process is not None and self.runtime is not None
+        process, runtime = self.process, self.runtime
         self.app.set_current()
-        exit_code = 0
         try:
-            worker = self.celery_worker = Worker(app=self.app, hostname=self.hostname, **options)
+            worker = self.celery_worker = Worker(
+                app=self.app, hostname=self.hostname, **{**self._options, "pool": self._pool_class(runtime)}
+            )
             worker.start()
             exit_code = worker.exitcode or 0
         except SystemExit as error:
             exit_code = error.code if isinstance(error.code, int) else 1
-        except Exception as error:
-            self.failure = error
-            exit_code = 1
-            self._kernel.end_process(process, exit_code)
+        except ImproperlyConfigured as error:
+            self._kernel.end_process(process, 1)
+            raise UsageError(f"worker {self.name!r} cannot start: {_one_line(error)}") from None
+        except Exception:
+            self._kernel.end_process(process, 1)
             raise
-        if self.runtime is not None:
-            self.runtime.note("process.stopped", kind="worker", exit_code=exit_code)
+        runtime.note("process.stopped", kind="worker", exit_code=exit_code)
         self._kernel.end_process(process, exit_code)
 
-    def _celery_options(self) -> dict[str, Any]:
-        options = dict(self._options)
-        are_events_patient = "gossip" not in options and "heartbeat" not in options
-        gossip = options.pop("gossip", False)
-        mingle = options.pop("mingle", False)
-        heartbeat = options.pop("heartbeat", False)
-        queues = options.pop("queues", None)
-        if queues is not None:
-            options["queues"] = [queues] if isinstance(queues, str) else list(queues)
-        options.update(
-            without_gossip=not gossip,
-            without_mingle=not mingle,
-            without_heartbeat=not heartbeat,
-            are_events_patient=are_events_patient,
-            quiet=True,
-            pool=self._pool(options.pop("pool", None) or self.app.conf.worker_pool),
-        )
-        return options
+    def _pool_class(self, runtime: WorkerRuntime) -> type:
+        if self._implementation is CeleryPrefork:
+            return pool_class(self._kernel, runtime)
+        return inline_pool_class(self._implementation, runtime)
 
-    def _pool(self, wanted: Any) -> Any:
-        assert self.runtime is not None
+    def _find_pool(self, wanted: Any) -> type:
+        """Return the class of pool that is meant, by name or class."""
         if wanted in _GREEN:
             raise UnsupportedError(
                 f"worker {self.name!r}: pool={wanted!r} is not simulated yet; expected 'prefork', 'solo' or 'threads'."
             )
-        if wanted in ("prefork", "processes", CeleryPrefork):
-            return pool_class(self._kernel, self.runtime)
         try:
             implementation = concurrency.get_implementation(wanted)
-        except (ImportError, AttributeError, KeyError) as error:
+        except (ImportError, AttributeError, KeyError, ValueError):
+            implementation = None
+        if not isinstance(implementation, type) or not issubclass(implementation, BasePool):
             raise UsageError(
                 f"worker {self.name!r}: pool={wanted!r} is not a pool; expected 'prefork', 'solo' or 'threads'."
-            ) from error
-        return inline_pool_class(implementation, self.runtime)
+            )
+        return implementation
 
     # -- ends ---------------------------------------------------------------------------------
 
@@ -191,3 +178,7 @@ class WorkerProgram:
             raise UsageError(
                 f"Worker {self.name!r} cannot {what}: it has ended already. Start it again with restart()."
             )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

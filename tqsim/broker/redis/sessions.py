@@ -140,7 +140,7 @@ class Session(FakeSocket):
         if self._server.config.get(_NOTIFY_SETTING):
             super()._keyspace_notifications(command_items, event)
 
-    def auth(self, *args: bytes) -> SimpleString:
+    def _auth(self, *args: bytes) -> SimpleString:
         """AUTH: whatever password the application has is right."""
         return OK
 

@@ -1,0 +1,11 @@
+"""The command line: ``tqsim run`` and ``tqsim list``.
+
+Start at :func:`main`.  ``gallery`` finds scenarios by name, ``commands`` has the commands and their exit
+codes, ``progress`` shows how far a run has got, and ``screen`` what came of it.
+"""
+
+from __future__ import annotations
+
+from tqsim.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,149 @@
+"""What a run looks like on a terminal of 80 columns: :func:`show`.
+
+The tables of one history are :mod:`tqsim.report`'s; here are those of services and expectations, which
+stand side by side for all variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from tqsim.cli.gallery import Entry
+from tqsim.report import summary, summary_tables
+from tqsim.report.figures import brief
+from tqsim.scenario import Judgement, Outcome, Scenario, ServiceFigures, Story, service_figures
+
+__all__ = ["show", "show_entries"]
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_PLAIN_BARS: Final = ".:-=+*#@"
+_BLANK: Final = " "
+
+
+def show(console: Console, name: str, story: Story, outcome: Outcome, reproduction: str) -> None:
+    """Print the story, the tables of each variant, the services and the expectations."""
+    _head(console, name, story.first)
+    for variant in outcome.variants:
+        if variant.name:
+            _print_rule(console, variant.name)
+        for table in summary_tables(summary(variant.history)):
+            _print_table(console, table)
+    if len(outcome.variants) > 1:
+        _print_rule(console, "side by side")
+    for table in _services(outcome, console):
+        _print_table(console, table)
+    if outcome.judgements:
+        _print_table(console, _expectations(outcome.judgements, several=len(outcome.variants) > 1))
+    _verdict(console, outcome, reproduction)
+
+
+def show_entries(console: Console, entries: Iterable[Entry]) -> None:
+    """Print the gallery: one line for each scenario."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for entry in entries:
+        table.add_row(Text(entry.name), Text(entry.title))
+    console.print(table)
+    console.print("\nRun one with: tqsim run NAME", highlight=False)
+
+
+def _print_rule(console: Console, words: str) -> None:
+    console.print(Rule(Text(words, style="bold"), align="left"))
+    console.print()
+
+
+def _print_table(console: Console, table: Table) -> None:
+    table.show_edge = False  # its title stands right above, and nothing to the left
+    console.print(table)
+    console.print()
+
+
+def _head(console: Console, name: str, scenario: Scenario) -> None:
+    console.print(Text(f"{name}: {scenario.title}", style="bold"))
+    if scenario.description:
+        console.print(Text(f"\n{scenario.description.strip()}"))
+    start = f"{scenario.start:%Y-%m-%d %H:%M %Z}"
+    console.print(f"\nseed {scenario.seed}, policy {escape(scenario.policy)}, from {start}\n", highlight=False)
+
+
+def _services(outcome: Outcome, console: Console) -> list[Table]:
+    """Return a table for each service, with a row for each variant and one scale for all of them."""
+    end_us = max(variant.history.end_us for variant in outcome.variants)
+    rows: dict[str, list[tuple[str, ServiceFigures]]] = {}
+    for variant in outcome.variants:
+        for found in service_figures(variant.history, end_us):
+            rows.setdefault(found.name, []).append((variant.name, found))
+    if not rows:
+        return []
+    several = len(outcome.variants) > 1
+    bars = _PLAIN_BARS if console.options.ascii_only else _BARS
+    table = Table(title="Services", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table.add_column("service", overflow="fold")
+    if several:
+        table.add_column("variant", no_wrap=True)
+    for heading in ("calls", "failed", "peak/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(f"calls from 0s to {brief(end_us)}", no_wrap=True)
+    for name, lines in rows.items():
+        scale = max(max(figures.time_line) for _, figures in lines)
+        for number, (variant_name, figures) in enumerate(lines):
+            label = Text(name if number == 0 else "")
+            counts = (f"{figures.calls:,}", f"{figures.failed:,}", f"{figures.peak:,}")
+            time_line = "".join(_bar(count, scale, bars) for count in figures.time_line)
+            table.add_row(label, *([Text(variant_name)] if several else []), *counts, time_line)
+    return [table]
+
+
+def _bar(count: int, scale: int, bars: str) -> str:
+    if not count:
+        return _BLANK
+    return bars[min(len(bars) - 1, count * len(bars) // (scale + 1))]
+
+
+def _expectations(judgements: Sequence[Judgement], *, several: bool) -> Table:
+    table = Table(
+        title="Expectations", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
+    table.add_column("expectation", overflow="fold")
+    if several:
+        table.add_column("variant", no_wrap=True)
+    table.add_column("check", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    for judgement in judgements:
+        verdict = Text("met", style="green") if judgement.is_met else Text("NOT MET", style="bold red")
+        name = Text(judgement.name.replace("_", " "))
+        variant = [Text(judgement.variant)] if several else []
+        table.add_row(name, *variant, Text(judgement.words, style="dim"), verdict)
+    return table
+
+
+def _verdict(console: Console, outcome: Outcome, reproduction: str) -> None:
+    judgements = outcome.judgements
+    failed = [judgement for judgement in judgements if not judgement.is_met]
+    for judgement in failed:
+        title = judgement.name.replace("_", " ")
+        if judgement.variant:
+            title += f" ({judgement.variant})"
+        console.print(Panel(Text(judgement.details), title=Text(title), title_align="left", border_style="red"))
+    for trouble in outcome.troubles:
+        console.print(Text(trouble, style="bold red"))
+    if not judgements:
+        console.print("Nothing was expected.")
+    elif not failed:
+        console.print(Text(f"All {len(judgements)} expectations are met.", style="bold green"))
+    else:
+        count = len(failed)
+        words = f"{count} of {len(judgements)} expectations {'is' if count == 1 else 'are'} not met."
+        console.print(Text(words, style="bold red"))
+    if not outcome.is_met:
+        console.print(Text(f"Reproduce: {reproduction}"), soft_wrap=True)
