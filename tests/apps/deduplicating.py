@@ -10,7 +10,7 @@ done: set[int] = set()
 sent: list[int] = []
 
 
-@app.task(name="deduplicating.send", shared=False)  # type: ignore[untyped-decorator]
+@app.task(name="deduplicating.send", shared=False)
 def send(order: int) -> bool:
     """Send each order once, as far as this process knows."""
     if order in done:

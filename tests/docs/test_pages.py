@@ -63,9 +63,7 @@ _TESTED = [page for page in _PAGES if "file=test_" in page.read_text()]
 @pytest.mark.parametrize("page", _TESTED, ids=lambda page: str(page.relative_to(_ROOT)))
 def test_the_tests_of_a_page_pass(page: pathlib.Path, tmp_path: pathlib.Path) -> None:
     _write_files(page, tmp_path)
-    done = _run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", "."], tmp_path
-    )
+    done = _run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", "."], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

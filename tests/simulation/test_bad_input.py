@@ -83,8 +83,10 @@ def test_the_same_simulation_twice() -> None:
         ({"seed": "7"}, "seed='7' is not a seed; expected a whole number."),
         (
             {"policy": "lifo"},
-            'policy=\'lifo\' is not a scheduling policy; expected "fifo", "random" or "pct(depth)", for '
-            'example "pct(3)".',
+            (
+                'policy=\'lifo\' is not a scheduling policy; expected "fifo", "random" or "pct(depth)", for '
+                'example "pct(3)".'
+            ),
         ),
         (
             {"start": "tomorrow"},

@@ -44,9 +44,10 @@ def test_a_predicate_that_never_comes_true_is_no_progress() -> None:
 
 
 def test_a_run_past_its_limit_names_what_it_waited_for() -> None:
-    with tqsim.Simulation(app, seed=3) as sim, pytest.raises(tqsim.NoProgress) as caught:
+    with tqsim.Simulation(app, seed=3) as sim:
         charge.delay(1)
-        sim.run_until_idle(limit="1d")
+        with pytest.raises(tqsim.NoProgress) as caught:
+            sim.run_until_idle(limit="1d")
     assert re.fullmatch(
         r"Not idle after 1d of virtual time\. Still there: 1 ready in queue 'celery' \(nobody consumes it\)\.\n"
         r"Reproduce: seed=3 policy=fifo start=2030-01-01T00:00:00\+00:00 celery=\S+ kombu=\S+ tqsim-celery=\S+",
@@ -91,8 +92,10 @@ def test_an_error_in_a_client_is_raised_by_its_result() -> None:
         ({}, 'run() takes for_="10m" or until=<datetime or predicate>, and only one of them.'),
         (
             {"for_": "ten"},
-            "for_='ten' is not a duration; expected seconds as a number, a timedelta, or text such as "
-            '"1.5s", "10m", "2h30m" or "1d".',
+            (
+                "for_='ten' is not a duration; expected seconds as a number, a timedelta, or text such as "
+                '"1.5s", "10m", "2h30m" or "1d".'
+            ),
         ),
         ({"until": 7}, "run(until=7): expected a datetime or a function without arguments."),
     ],
@@ -105,17 +108,19 @@ def test_a_wrong_run_names_the_argument(arguments: dict[str, object], message: s
 def test_after_the_end_nothing_runs() -> None:
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1")
-    with pytest.raises(
-        tqsim.ClosedError, match=r"^The simulation has ended; nothing can happen in it any more\.$"
-    ):
+    with pytest.raises(tqsim.ClosedError, match=r"^The simulation has ended; nothing can happen in it any more\.$"):
         sim.run(for_=1)
     with pytest.raises(tqsim.ClosedError):
         worker.kill()
 
 
 def test_the_tests_own_exception_is_not_masked() -> None:
-    with pytest.raises(KeyError, match="mine"), tqsim.Simulation(app) as sim:
-        sim.worker("w1")
-        charge.delay(1)
-        sim.run(for_=1)
-        raise KeyError("mine")
+    def fails_inside() -> None:
+        with tqsim.Simulation(app) as sim:
+            sim.worker("w1")
+            charge.delay(1)
+            sim.run(for_=1)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fails_inside()

@@ -15,9 +15,7 @@ _PROVIDER = "tests.apps.shop.tasks:ask_provider"
 def test_a_service_stands_in_for_a_function_of_the_application() -> None:
     with tqsim.Simulation(app) as sim:
         sim.worker("w1")
-        payments = sim.service(
-            "payments", latency="250ms", replaces=_PROVIDER, reply=lambda order: f"captured {order}"
-        )
+        payments = sim.service("payments", latency="250ms", replaces=_PROVIDER, reply=lambda order: f"captured {order}")
         result = capture.delay(7)
         assert result.get() == "captured 7"
         assert (sim.elapsed, payments.calls, payments.failures) == (0.25 + 0.25, 1, 0)
@@ -96,7 +94,7 @@ def test_constant_load_publishes_at_equal_distances() -> None:
 def test_poisson_load_has_its_rate_and_depends_on_the_seed() -> None:
     def published(seed: int) -> list[float]:
         with tqsim.Simulation(app, seed=seed) as sim:
-            sim.load(tqsim.load.poisson(10, for_="100s"), lambda number: mail.si(number))
+            sim.load(tqsim.load.poisson(10, for_="100s"), mail.si)
             sim.run(for_="100s")
             return [life.published or 0.0 for life in sim.history.tasks("shop.mail")]
 

@@ -59,9 +59,7 @@ def lognormal(mean: Duration, sigma: float) -> Distribution:
     if mean_us == 0:
         raise UsageError(f"mean={mean!r} is zero; expected a positive duration.")
     mu = math.log(mean_us) - sigma * sigma / 2
-    return Spread(
-        f"lognormal({mean!r}, {sigma!r})", lambda generator: round(generator.lognormvariate(mu, sigma))
-    )
+    return Spread(f"lognormal({mean!r}, {sigma!r})", lambda generator: round(generator.lognormvariate(mu, sigma)))
 
 
 def sampler(value: Duration | Distribution, argument: str) -> Distribution:

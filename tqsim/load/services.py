@@ -46,12 +46,8 @@ class Service:
         reply: Callable[..., Any] | None = None,
         note: Callable[..., None] | None = None,
     ) -> None:
-        if capacity is not None and (
-            isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1
-        ):
-            raise UsageError(
-                f"service {name!r}: capacity={capacity!r}; expected a whole number >= 1, or None."
-            )
+        if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1):
+            raise UsageError(f"service {name!r}: capacity={capacity!r}; expected a whole number >= 1, or None.")
         self.name = name
         self.capacity = capacity
         self.calls = 0

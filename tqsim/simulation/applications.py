@@ -31,9 +31,7 @@ class Applications:
     def _check(self, app: Any) -> None:
         if not isinstance(app, Celery):
             # A Proxy such as celery.current_app gives its class as Celery's, so it passes.
-            raise UsageError(
-                f"app={app!r} is not a Celery application; expected an instance of celery.Celery."
-            )
+            raise UsageError(f"app={app!r} is not a Celery application; expected an instance of celery.Celery.")
         results.require_supported(app)
 
     @property
@@ -96,9 +94,7 @@ class Applications:
         """Raise :class:`~tqsim.UsageError` when no application has a task of that name."""
         names = sorted({task for app in self._apps for task in app.tasks if not task.startswith(_BUILT_IN)})
         if name not in names:
-            raise UsageError(
-                f"task={name!r} is not registered; registered are: {', '.join(names) or 'none'}."
-            )
+            raise UsageError(f"task={name!r} is not registered; registered are: {', '.join(names) or 'none'}.")
 
     def replace_function(self, kernel: Kernel, path: str, stand_in: Any) -> None:
         """Put ``stand_in`` in the place of a function of the application, wherever it is bound.

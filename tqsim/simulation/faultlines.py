@@ -94,9 +94,7 @@ class FaultLines:
         known = {"service": self._services, "worker": self._workers}.get(noun)
         if known is not None and step.target not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise UsageError(
-                f"There is no {noun} called {step.target!r} in this simulation; there are: {names}."
-            )
+            raise UsageError(f"There is no {noun} called {step.target!r} in this simulation; there are: {names}.")
 
     def _tell(self, moment: str, fault: Fault, **fields: Any) -> None:
         if self._note is not None:

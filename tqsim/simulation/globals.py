@@ -40,10 +40,7 @@ class ModuleGlobals:
 
     def __init__(self, apps: Iterable[Any]) -> None:
         self._places = [
-            (module, name)
-            for module in _modules(apps)
-            for name, value in vars(module).items()
-            if _is_data(name, value)
+            (module, name) for module in _modules(apps) for name, value in vars(module).items() if _is_data(name, value)
         ]
         self._marks: dict[Any, list[tuple[int, int]]] = {}
         #: The names of the globals that task code has changed, in the order in which it was noticed.

@@ -42,9 +42,7 @@ class Idleness:
         parts = []
         for view in self._broker.work():
             if view.ready_count:
-                consumers = (
-                    "nobody consumes it" if not view.consumer_count else f"{view.consumer_count} consumers"
-                )
+                consumers = "nobody consumes it" if not view.consumer_count else f"{view.consumer_count} consumers"
                 parts.append(f"{view.ready_count} ready in queue {view.name!r} ({consumers})")
             if view.unacked_count:
                 parts.append(f"{view.unacked_count} unacknowledged of queue {view.name!r}")

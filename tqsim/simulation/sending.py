@@ -36,9 +36,7 @@ def send_load(kernel: Kernel, arrivals: Arrivals, signature: Any) -> int:
 
 def _call(factory: Any, number: int) -> Any:
     if not callable(factory):
-        raise UsageError(
-            f"load(..., {factory!r}): expected a Celery signature or a function that returns one."
-        )
+        raise UsageError(f"load(..., {factory!r}): expected a Celery signature or a function that returns one.")
     signature = factory(number)
     if not hasattr(signature, "apply_async"):
         raise UsageError(f"load(...): the function returned {signature!r}; expected a Celery signature.")

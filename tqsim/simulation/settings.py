@@ -43,9 +43,7 @@ class Settings:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise UsageError(f"seed={self.seed!r} is not a seed; expected a whole number.")
         if isinstance(self.still_events_max, bool) or not isinstance(self.still_events_max, int):
-            raise UsageError(
-                f"still_events_max={self.still_events_max!r}; expected a whole number of events."
-            )
+            raise UsageError(f"still_events_max={self.still_events_max!r}; expected a whole number of events.")
         if isinstance(self.allow_network, str):
             raise UsageError(
                 f'allow_network={self.allow_network!r} is text; expected a list such as ["localhost:5432"].'

@@ -204,9 +204,7 @@ class Simulation:
         """
         self._require_open()
         if not isinstance(arrivals, Arrivals):
-            raise UsageError(
-                f"load({arrivals!r}): expected arrivals such as tqsim.load.poisson(5, for_='10m')."
-            )
+            raise UsageError(f"load({arrivals!r}): expected arrivals such as tqsim.load.poisson(5, for_='10m').")
         name = name or f"load{len(self._clients) + 1}"
         return self.client(lambda: send_load(self._kernel, arrivals, signature), name)
 
@@ -258,9 +256,7 @@ class Simulation:
         if not isinstance(name, str) or not name:
             raise UsageError(f"name={name!r} is not a name; expected text.")
         if name in self._workers or name in self._beats or name in self._clients:
-            raise UsageError(
-                f"A process called {name!r} exists already; restart() it or choose another name."
-            )
+            raise UsageError(f"A process called {name!r} exists already; restart() it or choose another name.")
 
     def eager(self, *, limit: Duration = "1d") -> Eager:
         """A ``with`` block in which a publish by the test returns when all it caused is over.
@@ -363,9 +359,7 @@ class Simulation:
 
     def _require_test_fiber(self, what: str) -> None:
         if not self._is_test_fiber():
-            raise UsageError(
-                f"sim.{what}() was called inside the simulation; only the test itself may run it."
-            )
+            raise UsageError(f"sim.{what}() was called inside the simulation; only the test itself may run it.")
 
     # -- looking and judging ------------------------------------------------------------------
 

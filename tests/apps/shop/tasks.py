@@ -20,14 +20,14 @@ def ask_provider(order: int) -> str:
     raise ProviderDown(f"order {order}: no network in this process")
 
 
-@app.task(name="shop.charge", acks_late=True)  # type: ignore[untyped-decorator]
+@app.task(name="shop.charge", acks_late=True)
 def charge(order: int) -> str:
     """Charge an order."""
     time.sleep(2)
     return "paid"
 
 
-@app.task(  # type: ignore[untyped-decorator]
+@app.task(
     bind=True,
     name="shop.capture",
     autoretry_for=(ProviderDown,),
@@ -40,19 +40,19 @@ def capture(self: Any, order: int) -> str:
     return ask_provider(order)
 
 
-@app.task(name="shop.mail")  # type: ignore[untyped-decorator]
+@app.task(name="shop.mail")
 def mail(order: int) -> int:
     """Send a receipt."""
     time.sleep(1)
     return order
 
 
-@app.task(name="shop.tidy")  # type: ignore[untyped-decorator]
+@app.task(name="shop.tidy")
 def tidy() -> None:
     """Do what has to be done every minute."""
 
 
-@app.task(name="shop.checkout")  # type: ignore[untyped-decorator]
+@app.task(name="shop.checkout")
 def checkout(order: int) -> int:
     """Charge now and mail in an hour."""
     mail.apply_async((order,), countdown=3600)

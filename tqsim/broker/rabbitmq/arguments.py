@@ -87,8 +87,7 @@ def check_queue_arguments(queue: str, vhost: str, arguments: Table) -> None:
     exchange = arguments.get("x-dead-letter-exchange", "")
     if not isinstance(exchange, str):
         raise _failed(
-            f"invalid type '{_type(exchange)}' for arg 'x-dead-letter-exchange' "
-            f"in queue '{queue}' in vhost '{vhost}'"
+            f"invalid type '{_type(exchange)}' for arg 'x-dead-letter-exchange' in queue '{queue}' in vhost '{vhost}'"
         )
     for name in ("x-queue-type", *QUEUE_ARGUMENTS):
         if name in arguments:
@@ -131,8 +130,7 @@ def assert_same_flag(place: str, name: str, current: object, given: object) -> N
     """Raise the 406 :class:`Refusal` if a property such as ``durable`` differs."""
     if current != given:
         raise _failed(
-            f"inequivalent arg '{name}' for {place}: "
-            f"received '{_text(given)}' but current is '{_text(current)}'"
+            f"inequivalent arg '{name}' for {place}: received '{_text(given)}' but current is '{_text(current)}'"
         )
 
 

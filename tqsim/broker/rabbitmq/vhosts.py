@@ -114,9 +114,7 @@ class VirtualHost:
         if not name:
             raise default_exchange()
         if name.startswith(_RESERVED):
-            raise refuse(
-                ACCESS_REFUSED, f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed"
-            )
+            raise refuse(ACCESS_REFUSED, f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed")
         exchange = self.exchanges.get(name)
         if exchange is None:
             return

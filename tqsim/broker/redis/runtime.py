@@ -61,9 +61,7 @@ class RedisRuntime:
             server = self._servers[address] = Server(self._call_later)
         return server
 
-    def _connecting(
-        self, real: Callable[[Any], Any], address_of: Callable[[Any], str]
-    ) -> Callable[[Any], Any]:
+    def _connecting(self, real: Callable[[Any], Any], address_of: Callable[[Any], str]) -> Callable[[Any], Any]:
         def connect(client: Any) -> Any:
             if not self._is_inside():
                 return real(client)

@@ -151,9 +151,7 @@ class _Blocked:
 
     __slots__ = ("attempt", "session", "shape", "timer")
 
-    def __init__(
-        self, session: Session, attempt: Callable[[bool], Any], shape: Callable[[Any], Any] | None
-    ) -> None:
+    def __init__(self, session: Session, attempt: Callable[[bool], Any], shape: Callable[[Any], Any] | None) -> None:
         self.session = session
         self.attempt = attempt
         self.shape = shape
