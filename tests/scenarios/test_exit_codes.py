@@ -13,6 +13,10 @@ from tqsim.cli.commands import INTERNAL, MET, NO_PROGRESS, NOT_MET, USAGE
 from tqsim.simulation.settings import installed_versions
 
 SCENARIO = "worker_killed"
+REQUEST = (
+    "This is a bug of tqsim. Please report it at its issue tracker, with the line below and what it prints "
+    "with --traceback."
+)
 
 
 def test_expectations_that_hold_end_with_zero() -> None:
@@ -59,8 +63,7 @@ def test_a_bug_of_ours_ends_with_four_and_says_where_to_report_it(monkeypatch: p
     result = tqsim("run", SCENARIO, "--policy", "pct(3)")
     assert lines(result.stderr) == [
         "tqsim has failed: RuntimeError: no such luck",
-        "This is a bug of tqsim. Please report it at its issue tracker, with the line below and what it prints "
-        "with --traceback.",
+        REQUEST,
         reproduction("--seed 0 --policy 'pct(3)'"),
     ]
     assert result.exit_code == INTERNAL == 4

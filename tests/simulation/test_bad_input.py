@@ -43,12 +43,12 @@ def test_something_that_is_no_application() -> None:
 
 
 def test_a_task_that_is_not_registered() -> None:
+    # Celery gives an application the shared tasks of every other one in the interpreter.
+    names = sorted(name for name in app.tasks if not name.startswith("celery."))
+    assert "shop.charge" in names
     with tqsim.Simulation(app) as sim, pytest.raises(tqsim.UsageError) as caught:
         sim.cost("shop.chrage", "1s")
-    assert str(caught.value) == (
-        "task='shop.chrage' is not registered; registered are: shop.capture, shop.charge, shop.checkout, "
-        "shop.mail, shop.tidy."
-    )
+    assert str(caught.value) == f"task='shop.chrage' is not registered; registered are: {', '.join(names)}."
 
 
 def test_a_queue_that_does_not_exist() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tqsim
 from celery import chord, group
 from celery.exceptions import ChordError
 
+import tqsim
 from tests.simulation.results_stories import BACKENDS, make_shop, place
 
 NATIVE = ("redis://", "rpc://", "cache+memory://", "file://{place}")
@@ -89,7 +89,7 @@ def test_rpc_refuses_chords_as_celery_does() -> None:
     app = make_shop("rpc://")
     with tqsim.Simulation(app) as sim:
         sim.worker("w1")
-        with pytest.raises(NotImplementedError, match='^The "rpc" result backend does not support chords!'):
+        with pytest.raises(NotImplementedError, match=r'^The "rpc" result backend does not support chords!'):
             chord(sums(app, 2).tasks)(app.tasks["total"].s())
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import redis
-import tqsim
 
+import tqsim
 from tests.simulation.results_stories import make_shop
 
 #: A client that was made before any simulation, as at the import of an application.
@@ -63,7 +63,9 @@ def test_connection_of_a_closed_simulation_is_broken() -> None:
         connection = client.connection_pool.get_connection()
         connection.send_command("PING")
         assert connection.read_response() in (b"PONG", "PONG")
-    with pytest.raises(redis.ConnectionError, match=r"The simulation has ended, and with it this connection to shop-redis:6379"):
+    with pytest.raises(
+        redis.ConnectionError, match=r"The simulation has ended, and with it this connection to shop-redis:6379"
+    ):
         connection.send_command("PING")
 
 
@@ -147,7 +149,7 @@ def test_blocking_moves_chain() -> None:
 
     @app.task(name="move")
     def move(source: str, target: str) -> Any:
-        return AT_IMPORT.blmove(source, target, 0), elapsed()
+        return AT_IMPORT.brpoplpush(source, target, 0), elapsed()
 
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=2)
@@ -272,13 +274,16 @@ def test_blocking_pool_waits_for_a_connection_in_virtual_time() -> None:
 def test_transactions_and_scripts_run() -> None:
     with tqsim.Simulation(make_shop("redis://")):
         with AT_IMPORT.pipeline() as pipeline:
-            pipeline.set("a", 1).incr("a").lpush("a", "x").get("a")
+            pipeline.set("a", 1)
+            pipeline.incr("a")
+            pipeline.lpush("a", "x")
+            pipeline.get("a")
             outcome = pipeline.execute(raise_on_error=False)
         assert outcome[:2] == [True, 2]
         assert isinstance(outcome[2], redis.ResponseError)
         assert outcome[3] == "2"
         assert AT_IMPORT.eval("return {KEYS[1], ARGV[1], 5}", 1, "k", "v") == ["k", "v", 5]
-        with pytest.raises(redis.ResponseError, match="^unknown command"):
+        with pytest.raises(redis.ResponseError, match=r"^unknown command"):
             AT_IMPORT.execute_command("FROBNICATE")
 
 
@@ -323,7 +328,7 @@ def test_finalizer_in_the_middle_of_a_command_waits_its_turn() -> None:
             noisy.clear()
             real(database)
 
-        server.dbs[0]._on_change = drop
+        vars(server.dbs[0])["_on_change"] = drop
         AT_IMPORT.set("k", "v")
         assert noisy == []
         assert AT_IMPORT.get("k") == "v"

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tqsim
 from celery import group
 from celery.backends.base import BaseBackend
 from celery.backends.redis import RedisBackend
+from celery.exceptions import ImproperlyConfigured
 
+import tqsim
 from tests.simulation.results_stories import BACKENDS, make_shop, place
 
 REMEDY = (
@@ -48,10 +49,15 @@ class LoudRedisBackend(RedisBackend):
         ("database", "result_backend='database' needs a database server"),
         (
             "db+sqlite://",
-            "result_backend='db+sqlite://' keeps an SQLite database in the memory of each connection, so no process "
-            "finds results",
+            (
+                "result_backend='db+sqlite://' keeps an SQLite database in the memory of each connection, so no "
+                "process finds results"
+            ),
         ),
-        ("house.results.Backend", "result_backend='house.results.Backend' is a class of its own that tqsim does not know"),
+        (
+            "house.results.Backend",
+            "result_backend='house.results.Backend' is a class of its own that tqsim does not know",
+        ),
         (
             f"{__name__}:HouseBackend",
             f"result_backend='{__name__}:HouseBackend' is a class of its own that tqsim does not know",
@@ -141,5 +147,7 @@ def test_next_simulation_does_not_find_the_results_of_the_last(backend: str, tmp
 def test_missing_directory_is_celerys_error(tmp_path: Path) -> None:
     app = make_shop(f"file://{tmp_path}/nowhere")
     with tqsim.Simulation(app):
-        with pytest.raises(Exception, match="^The configured path for the file-system backend does not work"):
+        with pytest.raises(
+            ImproperlyConfigured, match=r"^The configured path for the file-system backend does not\nwork"
+        ):
             app.tasks["add"].delay(1, 2)

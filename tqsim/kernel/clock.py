@@ -16,6 +16,7 @@ import datetime as datetime_module
 import importlib
 import os
 import pickle
+import sys
 import time
 from _thread import get_ident
 from collections.abc import Callable
@@ -133,7 +134,7 @@ class Clock:
                 "The clock is frozen already (freezegun). A simulation has its own clock: leave "
                 "freeze_time() before opening it, and set the date with Simulation(start=...)."
             )
-        _refuse_time_machine()
+        _refuse_time_machine(patches)
         _enter_freezegun(patches, self)
         _enter_time_zone(patches, self.time_zone)
         for original in (_RealDatetime, _RealDate):
@@ -316,16 +317,27 @@ def _register_with_serialisers(patches: Patches, original: Any, stand_in: Any) -
         patches.set_item(adapters, (stand_in, sqlite3.PrepareProtocol), adapters[key])
 
 
-def _refuse_time_machine() -> None:
-    """Refuse to open inside ``time_machine.travel``: two clocks would be mixed."""
-    import sys
-
+def _refuse_time_machine(patches: Patches) -> None:
+    """Refuse to open inside ``time_machine.travel``, and to travel inside: two clocks would be mixed."""
     module = sys.modules.get("time_machine")
-    if module is not None and getattr(module, "coordinates_stack", None):
+    if module is None:
+        return
+    if getattr(module, "coordinates_stack", None):
         raise UsageError(
             "The clock is travelling already (time-machine). A simulation has its own clock: leave "
             "time_machine.travel() before opening it, and set the date with Simulation(start=...)."
         )
+    patches.set(module.travel, "start", _refusing("time_machine.travel()"))
+
+
+def _refusing(what: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise UsageError(
+            f"{what} was entered while a simulation is open. A simulation has its own clock: "
+            "move it with sim.run(for_=...), or set the date with Simulation(start=...)."
+        )
+
+    return refuse
 
 
 def _enter_freezegun(patches: Patches, clock: Clock) -> None:
@@ -334,12 +346,6 @@ def _enter_freezegun(patches: Patches, clock: Clock) -> None:
 
     def current() -> datetime_module.datetime:
         return clock.now().replace(tzinfo=None)
-
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise UsageError(
-            "freeze_time() was entered while a simulation is open. A simulation has its own clock: "
-            "move it with sim.run(for_=...), or set the date with Simulation(start=...)."
-        )
 
     registers: list[tuple[list[Any], Any]] = [
         (api.freeze_factories, current),
@@ -355,7 +361,7 @@ def _enter_freezegun(patches: Patches, clock: Clock) -> None:
             register.pop()
 
     patches.on_undo(leave)
-    patches.set(api._freeze_time, "start", refuse)
+    patches.set(api._freeze_time, "start", _refusing("freeze_time()"))
 
 
 def _enter_time_zone(patches: Patches, name: str) -> None:

@@ -27,12 +27,17 @@ _REAL_KILL: Final = os.kill
 _REAL_KILLPG: Final = os.killpg
 _REAL_EXIT: Final = os._exit
 _REAL_ABORT: Final = os.abort
-_REAL_FORK: Final = os.fork
 _REAL_SIGNAL: Final = signal.signal
 _REAL_GETSIGNAL: Final = signal.getsignal
 _REAL_ALARM: Final = signal.alarm
 _REAL_SETITIMER: Final = signal.setitimer
 _REAL_POPEN_INIT: Final = subprocess.Popen.__init__
+#: What starts another program, or becomes one; the ``l`` and ``p`` forms are built on these.
+_REAL_STARTERS: Final = {
+    name: getattr(os, name)
+    for name in ("fork", "forkpty", "system", "posix_spawn", "posix_spawnp", "execv", "execve")
+    if hasattr(os, name)
+}
 #: Signals whose default action does nothing to a process (signal(7)).
 _IGNORED: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
 _PID_MAX_FILE: Final = "/proc/sys/kernel/pid_max"
@@ -75,12 +80,12 @@ class System:
             (os, "killpg", self._inside(self.kill, _REAL_KILLPG)),
             (os, "_exit", self._inside(self._leave, _REAL_EXIT)),
             (os, "abort", self._inside(lambda: self._leave(-signal.SIGABRT), _REAL_ABORT)),
-            (os, "fork", self._inside(lambda: _refuse("os.fork()"), _REAL_FORK)),
             (signal, "signal", self._inside(self._set_handler, _REAL_SIGNAL)),
             (signal, "getsignal", self._inside(self._get_handler, _REAL_GETSIGNAL)),
             (signal, "alarm", self._inside(lambda seconds: _refuse("signal.alarm()"), _REAL_ALARM)),
             (signal, "setitimer", self._inside(lambda *args: _refuse("signal.setitimer()"), _REAL_SETITIMER)),
             (subprocess.Popen, "__init__", self._refusing_popen()),
+            *((os, name, self._refusing(name, real)) for name, real in _REAL_STARTERS.items()),
         ]
         for owner, name, value in replacements:
             patches.set(owner, name, value)
@@ -176,6 +181,9 @@ class System:
         function.__name__ = real.__name__
         function.__doc__ = real.__doc__
         return function
+
+    def _refusing(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        return self._inside(lambda *args: _refuse(f"os.{name}({', '.join(map(repr, args[:1]))})"), real)
 
     def _refusing_popen(self) -> Callable[..., None]:
         loop = self._loop

@@ -91,7 +91,7 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "there are none."
-    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.7)
     if close:
         return f"did you mean {' or '.join(repr(name) for name in close)}?"
     return f"there are: {', '.join(names)}."

@@ -108,7 +108,7 @@ def _is_supported_class(backend: Any) -> bool:
 
 
 def _unsupported(setting: str, why: str) -> UnsupportedError:
-    name = maybe_sanitize_url(setting)
+    name = maybe_sanitize_url(setting) if "@" in setting else setting
     return UnsupportedError(
         f"result_backend={name!r} {why}; it is not simulated, and a simulation has no network. Set "
         'app.conf.result_backend for the test to "redis://", "rpc://", "cache+memory://", '
@@ -273,7 +273,7 @@ class _Ended:
         for reference in list(self._groups.values()):
             group = reference()
             if group is not None:
-                group._app = _EndedApp()  # a group asks the backend of its application
+                group.app = _EndedApp()  # a group asks the backend of its application
         self._backends.clear()
         self._groups.clear()
 

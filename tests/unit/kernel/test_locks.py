@@ -249,10 +249,10 @@ def test_conditions_events_semaphores_and_barriers_wait_in_virtual_time() -> Non
     assert log == [(True, 1.0), (True, 2.0), (True, 3.0), (True, 4.0), (True, 5.0)]
 
 
-@pytest.mark.parametrize("kind", [queue.Queue, queue.LifoQueue, queue.PriorityQueue, queue.SimpleQueue])
-def test_queues_wait_in_virtual_time(kind: Any) -> None:
+@pytest.mark.parametrize("kind", ["Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"])
+def test_queues_wait_in_virtual_time(kind: str) -> None:
     with kernel() as simulation:
-        waiting = kind()
+        waiting = getattr(queue, kind)()
         threading.Thread(target=lambda: (time.sleep(2), waiting.put(7))).start()  # virtual
 
         assert (waiting.get(timeout=5), simulation.now_s) == (7, 2.0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -120,8 +121,9 @@ def test_an_error_in_a_thread_goes_to_the_hook_and_nowhere_else(
 
 
 def test_system_exit_in_a_thread_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)  # pytest's own is not silent
     with kernel():
-        thread = threading.Thread(target=lambda: exit(3))
+        thread = threading.Thread(target=sys.exit, args=(3,))
         thread.start()
         thread.join()
 
