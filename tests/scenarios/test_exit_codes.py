@@ -38,6 +38,13 @@ def test_an_expectation_that_fails_ends_with_one_and_tells_what_was_found() -> N
     assert result.exit_code == NOT_MET == 1
 
 
+def test_a_load_that_cannot_send_ends_with_one() -> None:
+    restart = 'faults.broker={kind="broker_restart", at="20s", down_for="2s"}'
+    shown = lines(tqsim("run", SCENARIO, "--set", restart).stdout)
+    assert "Not as told: load 'receipts' ended early with OperationalError: [Errno 111]" in shown
+    assert shown[-1] == reproduction(f"--seed 0 --set '{restart}'")
+
+
 def test_a_mistake_ends_with_two() -> None:
     result = tqsim("run", SCENARIO, "--set", "workers.mail.pool=nope")
     assert result.stderr == (

@@ -20,9 +20,7 @@ def test_a_thousand_simulations_leave_no_more_behind_than_a_hundred() -> None:
     """One test for everything, as the program runs for twenty seconds."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", str(PROGRAM)]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=280
-    )
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=280)
     assert (ended.returncode, ended.stderr) == (0, "")
     report = json.loads(ended.stdout)
     early, late = report["early"], report["late"]

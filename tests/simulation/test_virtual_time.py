@@ -26,7 +26,8 @@ SOURCE = pathlib.Path(__file__).with_name("giftshop.py")
 def loaded() -> Iterator[ModuleType]:
     """Import the application once, as Celery remembers every task that was ever defined."""
     spec = importlib.util.spec_from_file_location("giftshop", SOURCE)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["giftshop"] = module
     try:
@@ -171,7 +172,7 @@ def test_what_was_made_at_import_is_back_after_the_simulation(giftshop: ModuleTy
     assert type(giftshop.DOOR.acquire) is type(giftshop.TILL.acquire)
 
 
-def test_locks_that_a_simulation_left_in_a_module_serve_the_next(giftshop: ModuleType) -> None:
+def test_locks_that_a_simulation_left_in_a_module_serve_the_next(giftshop: Any) -> None:
     with tqsim.Simulation(giftshop.app):
         giftshop.TILL, giftshop.STOCK_LOCK = giftshop.threading.Lock(), giftshop.threading.RLock()
 

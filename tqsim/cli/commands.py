@@ -42,7 +42,7 @@ def main() -> None:
     """Run a Celery application in virtual time, on a simulated broker, from a seed."""
 
 
-@main.command()
+@main.command("run")
 @click.argument("scenario")
 @click.option("--seed", type=int, help="Another seed than the file's.")
 @click.option("--policy", metavar="POLICY", help='Order of what is ready at one instant: "fifo", "random", "pct(3)".')
@@ -53,7 +53,7 @@ def main() -> None:
     "--history", "history", type=click.Path(dir_okay=False, path_type=Path), help="Save the history as JSON lines."
 )
 @click.option("--traceback", "with_traceback", is_flag=True, help="Show where an error came from.")
-def run(
+def _run(
     scenario: str,
     seed: int | None,
     policy: str | None,
@@ -67,7 +67,7 @@ def run(
 
 
 @main.command("list")
-def list_() -> None:
+def _list() -> None:
     """List the scenarios that come with tqsim."""
 
     def run() -> int:

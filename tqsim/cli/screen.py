@@ -135,15 +135,18 @@ def _verdict(console: Console, outcome: Outcome, reproduction: str) -> None:
         if judgement.variant:
             title += f" ({judgement.variant})"
         console.print(Panel(Text(judgement.details), title=Text(title), title_align="left", border_style="red"))
+    words = _counted(len(judgements), len(failed))
+    console.print(Text(words, style="bold red" if failed else "bold green"))
     for trouble in outcome.troubles:
-        console.print(Text(trouble, style="bold red"))
-    if not judgements:
-        console.print("Nothing was expected.")
-    elif not failed:
-        console.print(Text(f"All {len(judgements)} expectations are met.", style="bold green"))
-    else:
-        count = len(failed)
-        words = f"{count} of {len(judgements)} expectations {'is' if count == 1 else 'are'} not met."
-        console.print(Text(words, style="bold red"))
+        console.print(Text(f"Not as told: {trouble}", style="bold red"))
     if not outcome.is_met:
         console.print(Text(f"Reproduce: {reproduction}"), soft_wrap=True)
+
+
+def _counted(count: int, failed: int) -> str:
+    """Say how many expectations are met."""
+    if count == 0:
+        return "Nothing was expected."
+    if failed:
+        return f"{failed} of {count} expectations {'is' if failed == 1 else 'are'} not met."
+    return "The one expectation is met." if count == 1 else f"All {count} expectations are met."

@@ -85,8 +85,7 @@ class Clock:
             self._zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError, TypeError):
             raise UsageError(
-                f"timezone={time_zone!r} is not a known time zone; expected a name such as "
-                '"UTC" or "Europe/Paris".'
+                f'timezone={time_zone!r} is not a known time zone; expected a name such as "UTC" or "Europe/Paris".'
             ) from None
 
     @property

@@ -77,9 +77,7 @@ class Loop:
 
     # -- fibers -------------------------------------------------------------------------------
 
-    def spawn(
-        self, body: Callable[[], object], name: str, process: Process, draws: Draws | None = None
-    ) -> Fiber:
+    def spawn(self, body: Callable[[], object], name: str, process: Process, draws: Draws | None = None) -> Fiber:
         """Start ``body()`` as a fiber of ``process``; it becomes ready at once."""
         if self.is_closed:
             raise ClosedError(f"The simulation has ended; {name!r} cannot start in it.")

@@ -191,9 +191,7 @@ class Patches:
         if before:
             function.__defaults__ = tuple(by_id.get(id(value), value) for value in before)
         if before_keywords:
-            function.__kwdefaults__ = {
-                key: by_id.get(id(value), value) for key, value in before_keywords.items()
-            }
+            function.__kwdefaults__ = {key: by_id.get(id(value), value) for key, value in before_keywords.items()}
 
         def restore() -> None:
             function.__defaults__, function.__kwdefaults__ = before, before_keywords
@@ -237,9 +235,7 @@ class Patches:
             if values:
                 function.__defaults__ = tuple(originals.get(id(value), value) for value in values)
             if keywords:
-                function.__kwdefaults__ = {
-                    key: originals.get(id(value), value) for key, value in keywords.items()
-                }
+                function.__kwdefaults__ = {key: originals.get(id(value), value) for key, value in keywords.items()}
             function = function.__dict__.get("__wrapped__")
 
 

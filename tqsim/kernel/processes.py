@@ -27,9 +27,7 @@ class Cell:
 
     __slots__ = ("fresh", "key", "namespace")
 
-    def __init__(
-        self, namespace: MutableMapping[str, Any], key: str, fresh: Callable[[Process], Any]
-    ) -> None:
+    def __init__(self, namespace: MutableMapping[str, Any], key: str, fresh: Callable[[Process], Any]) -> None:
         self.namespace = namespace
         self.key = key
         self.fresh = fresh
@@ -73,9 +71,7 @@ class Process:
     sent to it by mistake can never reach a real process.  ``parent`` is set for a pool child.
     """
 
-    def __init__(
-        self, name: str, pid: int, spaces: SpaceMap, draws: Draws, parent: Process | None = None
-    ) -> None:
+    def __init__(self, name: str, pid: int, spaces: SpaceMap, draws: Draws, parent: Process | None = None) -> None:
         self.name = name
         self.pid = pid
         self.parent = parent

@@ -17,7 +17,23 @@ from tqsim.checks import Check, Verdict, Violation
 from tqsim.history import History
 from tqsim.scenario.kinds import Count, Duration, Fraction, Items, Switch, Text, Texts
 
-__all__ = ["Expectation", "build", "lost"]
+__all__ = [
+    "AtMostRuns",
+    "ExactlyOnce",
+    "Expectation",
+    "InOrder",
+    "Latency",
+    "Lost",
+    "NoOverlap",
+    "NoStartAfterExpiry",
+    "NothingLost",
+    "QueueDepth",
+    "RetryDelays",
+    "Succeeded",
+    "Throughput",
+    "build",
+    "lost",
+]
 
 _OWN: Final = ("variant",)
 
@@ -145,16 +161,14 @@ def lost(*, count: int, task: str | None = None, allow_empty: bool = False) -> C
 
     def judge(history: History) -> Verdict:
         lives = history.tasks(task)
-        if not lives and not allow_empty:
-            return checks.nothing_lost(task=task)(history)  # which says that nothing was judged
-        found = [life for life in lives if life.state == "lost"]
+        unfinished = checks.nothing_lost(task=task)(history)
+        if not lives:
+            return Verdict() if allow_empty else unfinished  # which says that nothing was judged
+        found = {life.id for life in lives if life.state == "lost"}
         if len(found) == count:
             return Verdict(judged=len(lives))
         total = Violation(None, f"{len(found)} of {len(lives)} tasks are lost; expected {count}.")
-        each = (
-            Violation(life.id, "it is lost, nothing holds it any more.", (history.moments[life.last_order],))
-            for life in found
-        )
+        each = (violation for violation in unfinished.violations if violation.task_id in found)
         return Verdict((total, *each), len(lives))
 
     return Check(f"lost(count={count}{named})", judge)

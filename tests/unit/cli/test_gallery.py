@@ -68,6 +68,8 @@ def test_an_application_in_the_current_directory_is_found(tmp_path: Path, monkey
     )
     (tmp_path / "story.toml").write_text('title = "T"\napp = "idle_shop:app"\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    # Celery gives the tasks of every application in the process to a new one.
+    monkeypatch.setattr("celery._state._on_app_finalizers", set())
     monkeypatch.setattr("sys.path", list(sys.path))
     result = tqsim("run", "story.toml")
     assert result.stderr == (

@@ -16,7 +16,7 @@ __all__ = ["kernel", "refusal"]
 
 def kernel(**options: Any) -> Kernel:
     """Return a kernel with the given options, and plain ones otherwise."""
-    plain = {
+    plain: dict[str, Any] = {
         "seed": 7,
         "policy": "fifo",
         "start": parse_start("2030-01-01T00:00:00Z"),

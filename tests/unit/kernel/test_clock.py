@@ -6,7 +6,6 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -157,7 +156,7 @@ def test_the_environment_and_its_time_zone_are_put_back() -> None:
 
 def test_an_unknown_time_zone_is_refused() -> None:
     assert refusal(UsageError, lambda: kernel(time_zone="Mars/Base")) == (
-        "timezone='Mars/Base' is not a known time zone; expected a name such as \"UTC\" or \"Europe/Paris\"."
+        'timezone=\'Mars/Base\' is not a known time zone; expected a name such as "UTC" or "Europe/Paris".'
     )
 
 
@@ -202,7 +201,7 @@ def test_a_freeze_inside_a_simulation_is_refused_and_the_clock_goes_on() -> None
 
 
 @pytest.fixture
-def time_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def time_machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     """As much of time-machine as is looked at; it need not be installed."""
 
     class travel:  # noqa: N801 - its name
@@ -216,7 +215,7 @@ def time_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     module: Any = ModuleType("time_machine")
     module.coordinates_stack, module.travel = [], travel
     monkeypatch.setitem(sys.modules, "time_machine", module)
-    yield module
+    return module
 
 
 def test_a_travel_around_a_simulation_is_refused(time_machine: Any) -> None:

@@ -139,7 +139,8 @@ def run_program(text: str) -> str:
 
 def test_a_local_that_ends_leaves_nothing_for_the_next_at_its_address() -> None:
     """CPython names the entry of a local by its address, and keeps a borrowed pointer in it."""
-    assert run_program("""
+    assert (
+        run_program("""
         import threading, time
         from tests.unit.kernel.kernels import kernel
 
@@ -160,12 +161,15 @@ def test_a_local_that_ends_leaves_nothing_for_the_next_at_its_address() -> None:
             locals_.extend(threading.local() for _ in range(500))
             simulation.run_until(2_000_000)
         print(len(stale))
-    """) == "0\n"
+    """)
+        == "0\n"
+    )
 
 
 def test_the_interpreter_ends_in_peace_after_many_simulations() -> None:
     """The thread state's own dictionary was once freed with a simulation, and again at the exit."""
-    assert run_program("""
+    assert (
+        run_program("""
         import gc, threading
         from tests.unit.kernel.kernels import kernel
 
@@ -177,12 +181,15 @@ def test_the_interpreter_ends_in_peace_after_many_simulations() -> None:
                 simulation.run_until(1)
             gc.collect()
         print(keep.value)
-    """) == "{'some': 'thing'}\n"
+    """)
+        == "{'some': 'thing'}\n"
+    )
 
 
 def test_the_event_loop_of_an_ended_fiber_is_not_looked_at_again() -> None:
-    """asyncio remembers where the running loop is noted by a borrowed pointer."""
-    assert run_program("""
+    """The C code of asyncio remembers where the running loop is noted by a borrowed pointer."""
+    assert (
+        run_program("""
         import asyncio, gc
         from tests.unit.kernel.kernels import kernel
 
@@ -197,4 +204,6 @@ def test_the_event_loop_of_an_ended_fiber_is_not_looked_at_again() -> None:
                 junk = [object() for _ in range(1_000)]
                 assert asyncio._get_running_loop() is None
         print(asyncio._get_running_loop())
-    """) == "None\n"
+    """)
+        == "None\n"
+    )

@@ -19,9 +19,9 @@ def start(simulation: Kernel, body: Any, process: Process | None = None) -> Fibe
 
 
 def test_locks_made_in_a_simulation_are_virtual_and_real_ones_outside() -> None:
-    real = type(threading.Lock()), type(threading.RLock())
+    real: Any = (type(threading.Lock()), type(threading.RLock()))
     with kernel():
-        inside = type(threading.Lock()), type(threading.RLock())
+        inside: Any = type(threading.Lock()), type(threading.RLock())
 
     assert inside == (VirtualLock, VirtualRLock)
     assert (type(threading.Lock()), type(threading.RLock())) == real
@@ -253,7 +253,7 @@ def test_conditions_events_semaphores_and_barriers_wait_in_virtual_time() -> Non
 def test_queues_wait_in_virtual_time(kind: str) -> None:
     with kernel() as simulation:
         waiting = getattr(queue, kind)()
-        threading.Thread(target=lambda: (time.sleep(2), waiting.put(7))).start()  # virtual
+        threading.Timer(2, lambda: waiting.put(7)).start()
 
         assert (waiting.get(timeout=5), simulation.now_s) == (7, 2.0)
         with pytest.raises(queue.Empty):
@@ -265,7 +265,13 @@ def test_a_full_queue_makes_the_producer_wait() -> None:
     with kernel() as simulation:
         waiting: queue.Queue[int] = queue.Queue(1)
         waiting.put(1)
-        threading.Thread(target=lambda: (time.sleep(2), waiting.get(), waiting.task_done())).start()  # virtual
+
+        def take() -> None:
+            time.sleep(2)  # virtual
+            waiting.get()
+            waiting.task_done()
+
+        threading.Thread(target=take).start()
         waiting.put(2, timeout=5)
 
         assert simulation.now_s == 2.0

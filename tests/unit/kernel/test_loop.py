@@ -154,8 +154,13 @@ def test_a_wait_queue_wakes_in_the_order_of_coming_and_skips_the_dead() -> None:
         queue = WaitQueue(simulation.loop)
         log: list[str] = []
         processes = [simulation.new_process(name) for name in "abc"]
+
+        def body() -> None:
+            queue.wait("a turn")
+            log.append(simulation.loop.require_current().process.name)
+
         for process in processes:
-            start(simulation, lambda name=process.name: (queue.wait("a turn"), log.append(name)), "f", process)
+            start(simulation, body, "f", process)
         simulation.run_until(1)
         simulation.end_process(processes[0], -9)
         queue.wake_one()
@@ -203,7 +208,12 @@ def test_a_livelock_ends_with_the_name_of_the_fiber() -> None:
 
 def test_many_events_are_no_livelock_while_time_moves() -> None:
     with kernel(still_events_max=100) as simulation:
-        fiber = start(simulation, lambda: [simulation.loop.sleep(1) for _ in range(5_000)])
+
+        def body() -> None:
+            for _ in range(5_000):
+                simulation.loop.sleep(1)
+
+        fiber = start(simulation, body)
         simulation.run_until(10_000)
 
         assert (fiber.is_done, fiber.error) == (True, None)
@@ -212,7 +222,13 @@ def test_many_events_are_no_livelock_while_time_moves() -> None:
 def test_one_event_after_another_happens_while_it_is_wanted() -> None:
     with kernel() as simulation:
         log: list[int] = []
-        start(simulation, lambda: [(log.append(number), simulation.loop.sleep(10)) for number in range(100)])
+
+        def body() -> None:
+            for number in range(100):
+                log.append(number)
+                simulation.loop.sleep(10)
+
+        start(simulation, body)
 
         assert simulation.run_while(lambda: len(log) < 3, 10**6)
         assert (log, simulation.loop.now_us) == ([0, 1, 2], 20)
@@ -271,7 +287,7 @@ def test_a_fiber_that_swallows_everything_cannot_hang_the_end() -> None:
             while True:
                 try:
                     time.sleep(5)  # virtual
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - that is its sin
                     refused.append(type(error).__name__)
 
         start(simulation, stubborn, "stubborn")
@@ -316,11 +332,14 @@ def test_the_error_of_the_block_is_not_masked_by_the_end() -> None:
         finally:
             raise ValueError("of the leftover fiber")
 
-    with pytest.raises(KeyError, match=r"^'mine'$"):
+    def block() -> None:
         with kernel() as simulation:
             start(simulation, body)
             simulation.run_until(1)
             raise KeyError("mine")
+
+    with pytest.raises(KeyError, match=r"^'mine'$"):
+        block()
 
 
 def test_fiber_exit_raised_by_task_code_ends_its_fiber_only() -> None:

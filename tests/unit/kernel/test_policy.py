@@ -58,7 +58,7 @@ def test_pct_keeps_the_priorities_of_fibers_between_its_changes() -> None:
 def test_pct_demotes_a_fiber_at_each_of_its_changes() -> None:
     policy = parse_policy("pct(3)", random.Random(3), 0)
     fibers: list[Any] = [Ready(name) for name in "abcd"]
-    orders = []
+    orders: list[str] = []
     for _ in range(5_000):
         for fiber in fibers:
             policy.add(fiber)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
@@ -21,7 +22,7 @@ def test_each_process_sees_its_own_values_in_a_process_local_place() -> None:
             seen.append(place["state"])
 
         for name in "ab":
-            simulation.loop.spawn(lambda name=name: body(name), name, simulation.new_process(name))
+            simulation.loop.spawn(functools.partial(body, name), name, simulation.new_process(name))
         simulation.run_until(10**7)
         seen.append(place["state"])
 
@@ -103,7 +104,7 @@ def test_who_waits_for_the_end_of_a_process_is_told_in_order() -> None:
     with kernel() as simulation:
         process = simulation.new_process("a")
         for name in ("first", "second"):
-            process.on_death.append(lambda name=name: log.append(name))
+            process.on_death.append(functools.partial(log.append, name))
         simulation.end_process(process, 0)
 
     assert log == ["first", "second"]

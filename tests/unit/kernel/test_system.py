@@ -27,7 +27,7 @@ def inside(simulation: Kernel, action: Callable[[], Any], process: Process | Non
     def body() -> None:
         try:
             answers.append(action())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is the answer
             answers.append(error)
 
     simulation.loop.spawn(body, "f", process or simulation.new_process("p"))
@@ -58,8 +58,10 @@ def test_a_signal_to_a_foreign_process_is_refused() -> None:
 
     assert (type(error), str(error)) == (
         UsageError,
-        f"os.kill({foreign}, 15): {foreign} is not a process of this simulation; a signal from inside a simulation "
-        "never reaches a real process.",
+        (
+            f"os.kill({foreign}, 15): {foreign} is not a process of this simulation; a signal from inside a "
+            "simulation never reaches a real process."
+        ),
     )
     assert (type(group), type(probe)) == (UsageError, ProcessLookupError)
 
@@ -157,7 +159,7 @@ def test_the_test_itself_may_not_exit_through_the_simulation() -> None:
 @pytest.mark.parametrize(
     ("name", "action"),
     [
-        ("os.fork()", lambda: os.fork()),
+        ("os.fork()", os.fork),
         ("signal.alarm()", lambda: signal.alarm(1)),
         ("signal.setitimer()", lambda: signal.setitimer(signal.ITIMER_REAL, 1)),
         ("subprocess.Popen(['true'])", lambda: subprocess.run(["true"], check=True)),
@@ -166,7 +168,7 @@ def test_the_test_itself_may_not_exit_through_the_simulation() -> None:
         ("subprocess.Popen('true')", lambda: os.popen("true")),
         ("os.posix_spawn('/bin/true')", lambda: os.posix_spawn("/bin/true", ["true"], {})),
         ("os.execv('/bin/true')", lambda: os.execv("/bin/true", ["true"])),
-        ("os.forkpty()", lambda: os.forkpty()),
+        ("os.forkpty()", os.forkpty),
     ],
 )
 def test_real_processes_and_alarms_are_refused_by_name(name: str, action: Callable[[], Any]) -> None:

@@ -14,7 +14,7 @@ from tests.unit.kernel.kernels import kernel
 def test_a_thread_runs_in_virtual_time_and_can_be_joined() -> None:
     with kernel() as simulation:
         thread = threading.Thread(target=time.sleep, args=(2,), name="worker")
-        states = [thread.is_alive()]
+        states: list[Any] = [thread.is_alive()]
         thread.start()
         states.append(thread.is_alive())
         thread.join(timeout=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bdb
 import subprocess
 import sys
 import textwrap
@@ -133,7 +134,9 @@ def test_it_is_off_when_the_stall_is_zero_and_its_thread_ends_with_the_simulatio
 
 def test_it_is_off_under_a_debugger() -> None:
     before, trace = threading.active_count(), sys.gettrace()
-    sys.settrace(lambda *args: None)
+    debugger = bdb.Bdb()
+    debugger.reset()
+    sys.settrace(debugger.trace_dispatch)
     try:
         with kernel(stall_s=60.0):
             during = threading.active_count()

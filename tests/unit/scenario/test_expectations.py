@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.unit.scenario.stories import error_of, story
@@ -51,7 +53,10 @@ def test_exactly_so_many_lost_tasks_are_expected() -> None:
     assert str(caught.value).splitlines() == [
         "lost(count=0, task='a') failed: 2 violations.",
         "  1 of 2 tasks are lost; expected 0.",
-        "  a one: it is lost, nothing holds it any more.",
+        "  a one: attempt 1 on w was cut off; it is lost, nothing holds it any more.",
+        "              0s  task.published      broker    queue=q",
+        "              0s  task.received       w",
+        "              0s  task.started        w         child=1",
         "              2s  process.killed      w",
         "Reproduce: seed=None policy=fifo start=2030-01-01T00:00:00+00:00",
     ]
@@ -71,7 +76,7 @@ def history() -> History:
     found = History()
     second = 1_000_000
     for number, task_id in enumerate(("one", "two")):
-        message = {"queue": "q", "message": number}
+        message: dict[str, Any] = {"queue": "q", "message": number}
         found.record("task.published", at_us=0, task_id=task_id, task="a", queue="q")
         found.record("message.queued", at_us=0, task_id=task_id, **message)
         found.record("message.delivered", at_us=0, task_id=task_id, delivery=number, **message)

@@ -18,6 +18,12 @@ from tqsim.scenario.references import require_known_names
 HERE = "modules are looked for in the current directory and on PYTHONPATH"
 
 
+@pytest.fixture(autouse=True)
+def _no_shared_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep out the tasks of other tests' applications, which Celery gives to every new one."""
+    monkeypatch.setattr("celery._state._on_app_finalizers", set())
+
+
 def application(*, create_missing: bool = True) -> Celery:
     app = Celery("shop", broker="pyamqp://", set_as_current=False)
     app.conf.task_routes = {"shop.mail": {"queue": "mail"}}

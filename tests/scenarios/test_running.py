@@ -1,0 +1,167 @@
+"""What a scenario file says happens: every kind of table in one story, and one assertion for each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tqsim.errors import NoProgress, UsageError
+from tqsim.history import History
+from tqsim.scenario import Outcome, load, run
+
+STORY: Final = """\
+title = "Everything at once"
+app = "tqsim_scenarios.shop.app:app"
+setup = "tqsim_scenarios.shop.ledger:clear"
+start = 2031-05-06T07:08:09Z
+timezone = "Europe/Berlin"
+seed = 4
+
+[run]
+limit = "3h"
+
+[broker]
+profile = "rabbitmq"
+
+[workers.one]
+concurrency = 2
+prefetch_multiplier = 1
+queues = ["orders", "mail"]
+
+[services.payments]
+replaces = "tqsim_scenarios.shop.payments:charge"
+reply = "tqsim_scenarios.shop.payments:reference"
+error = "tqsim_scenarios.shop.payments:PaymentError"
+latency = "1s"
+capacity = 1
+error_rate = 0.2
+
+[services.warehouse]
+replaces = "tqsim_scenarios.shop.warehouse:reserve"
+
+[costs]
+"shop.reserve_stock" = "4s"
+
+[load.charges]
+task = "shop.charge_fixed"
+arrivals = "constant"
+rate = "6/m"
+for = "1m"
+kwargs = { order = "order-{number}", cents = "{number}" }
+
+[load.reservations]
+task = "shop.reserve_stock"
+arrivals = "constant"
+rate = 0.1
+for = "1m"
+after = "5s"
+args = ["order-{number}", "cup"]
+options = { queue = "mail", countdown = "2s" }
+
+[load.unwanted]
+task = "shop.send_receipt"
+rate = 1
+for = "1h"
+enabled = false
+
+[faults.broker]
+kind = "broker_restart"
+at = "32s"
+down_for = "2s"
+
+[faults.never]
+kind = "outage"
+service = "payments"
+at = 0
+for = "1d"
+enabled = false
+
+[expect.all]
+check = "nothing_lost"
+"""
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Outcome:
+    return run(load(STORY, "story.toml"), reproduction="again")
+
+
+@pytest.fixture(scope="module")
+def history(outcome: Outcome) -> History:
+    return outcome.variants[0].history
+
+
+def test_the_run_is_that_of_the_file(outcome: Outcome, history: History) -> None:
+    assert outcome.is_met
+    assert (history.info.seed, history.info.start) == (4, "2031-05-06T07:08:09+00:00")
+    assert history.info.line == "Reproduce: again"
+
+
+def test_loads_arrive_at_their_times_with_their_arguments(history: History) -> None:
+    charges = history.tasks("shop.charge_fixed")
+    assert [life.published for life in charges] == [10.0 * number for number in range(6)]
+    assert [life.kwargs for life in charges] == [
+        f"{{'order': 'order-{number}', 'cents': {number}}}" for number in range(6)
+    ]
+    reservations = history.tasks("shop.reserve_stock")
+    assert reservations[0].args == "('order-0', 'cup')"
+    assert (reservations[0].published, reservations[0].queue) == (5.0, "mail")
+    assert history.tasks("shop.send_receipt") == []
+
+
+def test_costs_and_options_of_a_load_take_their_time(history: History) -> None:
+    run_ = history.tasks("shop.reserve_stock")[0].runs[0]
+    assert (run_.started, run_.ended) == (7.0, 11.0)
+
+
+def test_services_answer_and_fail_as_told(history: History) -> None:
+    answered = len(history.moments_named("service.answered"))
+    failed = len(history.moments_named("service.failed"))
+    assert (answered, failed) == (12, len(history.moments_named("service.called")) - 12)
+    assert failed > 0
+
+
+def test_the_broker_restarts_and_other_faults_stay_away(history: History) -> None:
+    stopped = [moment.at for moment in history.moments_named("broker.stopped")]
+    # The first start is that of the simulation.
+    started = [moment.at for moment in history.moments_named("broker.started")]
+    assert (stopped, started[-1]) == ([32.0], 34.0)
+    assert {moment.fields["verb"] for moment in history.moments_named("fault.struck")} == {
+        "broker.stop",
+        "broker.start",
+    }
+
+
+def test_a_load_that_cannot_send_is_told_and_not_met() -> None:
+    found = run(load(STORY.replace('"32s"', '"29s"'), "story.toml"))
+    assert found.troubles == ("load 'charges' ended early with OperationalError: [Errno 111] Connection refused",)
+    assert not found.is_met
+
+
+def test_a_run_that_never_ends_is_told() -> None:
+    text = STORY.replace("error_rate = 0.2", "error_rate = 1").replace('"3h"', '"10m"')
+    with pytest.raises(NoProgress) as caught:
+        run(load(text, "story.toml"), reproduction="again")
+    first, *_, last = str(caught.value).splitlines()
+    assert first.startswith("Not idle after 10m of virtual time. Still there: ")
+    assert last == "Reproduce: again"
+
+
+def test_an_argument_that_a_check_refuses_has_its_line() -> None:
+    text = STORY.replace('check = "nothing_lost"', 'check = "latency"\nof = "sleep"\np95 = 1')
+    with pytest.raises(UsageError) as caught:
+        run(load(text, "story.toml"))
+    assert str(caught.value) == (
+        "story.toml, line 69: expect.all.of='sleep' is unknown; expected one of: 'wait', 'run', 'end_to_end'."
+    )
+
+
+def test_the_observer_sees_each_simulation_while_it_is_open() -> None:
+    seen: list[tuple[str, float, int | None]] = []
+    text = STORY + '[variants.a]\nrun.length = "3s"\nload.charges.enabled = false\n[variants.b]\nseed = 5\n'
+    run(
+        load(text, "story.toml"),
+        observer=lambda name, sim, length_us: seen.append((name, sim.elapsed, length_us)),
+    )
+    assert seen == [("a", 0.0, 3_000_000), ("b", 0.0, None)]

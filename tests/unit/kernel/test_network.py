@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.kernel.kernels import kernel, refusal
+from tqsim.errors import NetworkRefused, UsageError
+
+
+def message(text: str) -> str:
+    return (
+        f"A real connection to {text} was refused at 2s: a simulation has no network. Answer it with "
+        "sim.service(...), replace the client in the test, or allow it with "
+        f'Simulation(allow_network=["{text}"]).'
+    )
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def attempts(port: int) -> dict[str, Callable[[], Any]]:
+    address = ("127.0.0.1", port)
+    return {
+        "connect": lambda: socket.socket().connect(address),
+        "connect_ex": lambda: socket.socket().connect_ex(address),
+        "create_connection": lambda: socket.create_connection(address),
+        "sendto": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", address),
+        "getaddrinfo": lambda: socket.getaddrinfo(*address),
+    }
+
+
+@pytest.mark.parametrize("way", ["connect", "connect_ex", "create_connection", "sendto", "getaddrinfo"])
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_real_connection_is_refused_with_the_remedy(port: int, way: str) -> None:
+    with kernel():
+        time.sleep(2)  # virtual
+        refused = refusal(NetworkRefused, attempts(port)[way])
+
+    assert refused == message(f"127.0.0.1:{port}")
+
+
+def test_a_local_socket_of_another_program_is_refused() -> None:
+    with kernel(), socket.socket(socket.AF_UNIX) as client:
+        time.sleep(2)  # virtual
+        assert refusal(NetworkRefused, lambda: client.connect("/run/docker.sock")) == message("/run/docker.sock")
+
+
+@pytest.mark.parametrize("allowed", ["127.0.0.1", "127.0.0.1:{port}"])
+def test_what_is_allowed_by_name_connects(port: int, allowed: str) -> None:
+    with kernel(allow_network=[allowed.format(port=port)]):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            peer = client.getpeername()
+        refused = refusal(NetworkRefused, lambda: socket.create_connection(("example.com", 80)))
+
+    assert peer == ("127.0.0.1", port)
+    assert refused.startswith("A real connection to example.com:80 was refused at 0s: ")
+
+
+@pytest.mark.parametrize("entry", ["", 7, None])
+def test_an_entry_that_is_no_address_is_refused(entry: Any) -> None:
+    assert refusal(UsageError, lambda: kernel(allow_network=[entry])) == (
+        f'allow_network={[entry]!r}: {entry!r} is not an address; expected text such as "localhost:5432".'
+    )
+
+
+def test_socket_pairs_and_asyncio_work() -> None:
+    async def answer() -> str:
+        await asyncio.sleep(0)
+        return "done"
+
+    with kernel():
+        one, other = socket.socketpair()
+        with one, other:
+            one.sendall(b"hello")
+            received = other.recv(5)
+        result = asyncio.run(answer())
+
+    assert (received, result) == (b"hello", "done")
+
+
+def test_the_network_is_back_after_the_simulation(port: int) -> None:
+    before = socket.socket.connect, socket.getaddrinfo
+    with kernel():
+        pass
+
+    assert (socket.socket.connect, socket.getaddrinfo) == before
+    socket.create_connection(("127.0.0.1", port)).close()
+
+
+def test_threads_of_before_keep_the_network(port: int) -> None:
+    """Such as execnet's or a debugger's."""
+    go = threading.Event()
+    peers: list[Any] = []
+
+    def connect() -> None:
+        go.wait()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            peers.append(client.getpeername())
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    with kernel():
+        go.set()
+        while not peers:
+            pass  # the other thread is a real one
+    thread.join()
+
+    assert peers == [("127.0.0.1", port)]
