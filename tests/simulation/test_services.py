@@ -91,6 +91,21 @@ def test_constant_load_publishes_at_equal_distances() -> None:
         ]  # fmt: skip
 
 
+def test_a_load_goes_on_when_the_broker_is_down_for_a_while() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        sim.faults.add(tqsim.faults.broker_restart(at="2.5s", down_for="3s"))
+        load = sim.load(tqsim.load.constant(1, for_="10s"), mail.si(1))
+        sim.run_until_idle()
+        # The broker is away from 2.5 s to 5.5 s.  Celery tries a publish again after 0, 0.2 and 0.4 s
+        # (task_publish_retry_policy): in vain at 3 s and 4 s, while that of 5 s gets through at last.
+        published = [life.published for life in sim.history.tasks("shop.mail")]
+        assert published == [0.0, 1.0, 2.0, 5.6, 6.0, 7.0, 8.0, 9.0]
+        assert [moment.at for moment in sim.history.moments_named("task.unpublished")] == [3.6, 4.6]
+        assert load.result() == 8
+        sim.check(tqsim.checks.exactly_once(task="shop.mail"))
+
+
 def test_poisson_load_has_its_rate_and_depends_on_the_seed() -> None:
     def published(seed: int) -> list[float]:
         with tqsim.Simulation(app, seed=seed) as sim:

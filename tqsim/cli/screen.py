@@ -137,6 +137,8 @@ def _verdict(console: Console, outcome: Outcome, reproduction: str) -> None:
         console.print(Panel(Text(judgement.details), title=Text(title), title_align="left", border_style="red"))
     words = _counted(len(judgements), len(failed))
     console.print(Text(words, style="bold red" if failed else "bold green"))
+    for notice in outcome.notices:
+        console.print(Text(f"Note: {notice}.", style="yellow"), soft_wrap=True)
     for trouble in outcome.troubles:
         console.print(Text(f"Not as told: {trouble}", style="bold red"))
     if not outcome.is_met:

@@ -50,6 +50,7 @@ MESSAGE_EXPIRED: Final = _moment("message.expired", "a message outlived its time
 MESSAGE_RETURNED: Final = _moment("message.returned", "a mandatory message went back to its sender")
 
 TASK_PUBLISHED: Final = _moment("task.published", "a task message left a process, first or as a retry")
+TASK_UNPUBLISHED: Final = _moment("task.unpublished", "a load could not publish a task message, and went on")
 TASK_RECEIVED: Final = _moment("task.received", "a worker took a task message, and an attempt begins")
 TASK_STARTED: Final = _moment("task.started", "a slot of a worker began to run a task's body")
 TASK_SUCCEEDED: Final = _moment("task.succeeded", "a task's body returned")

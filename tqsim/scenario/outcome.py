@@ -29,12 +29,17 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class VariantOutcome:
-    """One variant's run; ``troubles`` are loads that ended early, in words."""
+    """One variant's run, in words where it went otherwise than told.
+
+    ``troubles`` are loads that ended early; ``notices`` are loads some of whose publishes failed,
+    which a broker that is down does to them.
+    """
 
     name: str
     history: History
     judgements: tuple[Judgement, ...]
     troubles: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class Outcome:
     def is_met(self) -> bool:
         """Whether everything that was expected holds."""
         return all(judgement.is_met for judgement in self.judgements) and not self.troubles
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a reader of the figures should know."""
+        return tuple(notice for variant in self.variants for notice in variant.notices)
 
     @property
     def troubles(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from tqsim.broker.profile import RabbitMQ
 from tqsim.checks import Check, run_checks
 from tqsim.durations import Duration
 from tqsim.errors import CheckFailed
-from tqsim.history import History
+from tqsim.history import History, moments
 from tqsim.load import Arrivals, Distribution
 from tqsim.scenario.expectations import build
 from tqsim.scenario.figures import figure, figure_text
@@ -111,7 +111,7 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
         _pass_time(sim, variant)
         troubles = tuple(_troubles(clients))
     judgements = tuple(_judged(sim.history, name, check, variant.name) for name, check in prepared.checks.items())
-    return VariantOutcome(variant.name, sim.history, judgements, troubles)
+    return VariantOutcome(variant.name, sim.history, judgements, troubles, tuple(_notices(sim.history)))
 
 
 def _broker(variant: Variant) -> RabbitMQ | None:
@@ -240,6 +240,16 @@ def _troubles(clients: dict[str, ClientHandle]) -> list[str]:
             except Exception as error:  # noqa: BLE001 - whatever a publish raises is told in words
                 troubles.append(f"load {name!r} ended early with {type(error).__name__}: {error}")
     return troubles
+
+
+def _notices(history: History) -> list[str]:
+    failed: dict[str, list[str]] = {}
+    for moment in history.moments_named(moments.TASK_UNPUBLISHED):
+        failed.setdefault(moment.process, []).append(str(moment.fields["error"]))
+    return [
+        f"load {name!r}: {len(errors)} could not be published, the first because of {errors[0]}"
+        for name, errors in failed.items()
+    ]
 
 
 def _judged(history: History, name: str, check: Check, variant: str) -> Judgement:

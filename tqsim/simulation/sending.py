@@ -5,33 +5,55 @@ The main name is :func:`send_load`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tqsim.errors import UsageError
+from tqsim.history import stable_text
 from tqsim.kernel import Kernel
+from tqsim.kernel.fibers import Fiber
 from tqsim.load import Arrivals
 
 __all__ = ["send_load"]
 
 
-def send_load(kernel: Kernel, arrivals: Arrivals, signature: Any) -> int:
-    """Publish at every arrival from the running fiber; return how many there were.
+def send_load(kernel: Kernel, arrivals: Arrivals, signature: Any, note: Callable[..., None] | None) -> int:
+    """Publish at every arrival, from a process of its own; return how many were published.
 
-    Raises :class:`~tqsim.UsageError` when ``signature`` is neither a signature nor a function
-    that returns one.
+    Each arrival stands alone, in a fiber of its own: one that has to wait for the broker holds up
+    no other, and one that cannot be published is recorded and the others go on.  Raises
+    :class:`~tqsim.UsageError` when ``signature`` is neither a signature nor a function that
+    returns one.
     """
     loop = kernel.loop
+    process = loop.require_current().process
     begin_us = loop.now_us
-    generator = kernel.chance.stream(loop.require_current().process.name, "arrivals")
-    count = 0
-    for due_us in arrivals.times(generator):
+    fibers: list[Fiber] = []
+    published = 0
+
+    def publish(wanted: Any) -> None:
+        nonlocal published
+        try:
+            wanted.apply_async()
+        except Exception as error:  # noqa: BLE001 - a client in production goes on too
+            if note is not None:
+                note("task.unpublished", process.name, None, task=wanted.task, error=stable_text(error))
+        else:
+            published += 1
+
+    times = arrivals.times(kernel.chance.stream(process.name, "arrivals"))
+    for number, due_us in enumerate(times):
         delay_us = begin_us + due_us - loop.now_us
         if delay_us > 0:
             loop.sleep(delay_us)
-        wanted = signature if hasattr(signature, "apply_async") else _call(signature, count)
-        wanted.apply_async()
-        count += 1
-    return count
+        wanted = signature if hasattr(signature, "apply_async") else _call(signature, number)
+        draws = kernel.chance.draws(process.name, "arrival", number)
+        fibers.append(loop.spawn(partial(publish, wanted), f"arrival {number}", process, draws))
+        fibers = [fiber for fiber in fibers if not fiber.is_done]
+    for fiber in fibers:
+        loop.join(fiber)
+    return published
 
 
 def _call(factory: Any, number: int) -> Any:

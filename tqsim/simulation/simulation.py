@@ -200,13 +200,14 @@ class Simulation:
         """Publish ``signature`` at every arrival, from a client process of its own.
 
         ``signature`` is a Celery signature, or a function that takes the number of the arrival
-        (from 0) and returns one.
+        (from 0) and returns one.  The handle's ``result()`` is how many were published; one that
+        could not be, because the broker was down, is a moment ``task.unpublished``.
         """
         self._require_open()
         if not isinstance(arrivals, Arrivals):
             raise UsageError(f"load({arrivals!r}): expected arrivals such as tqsim.load.poisson(5, for_='10m').")
         name = name or f"load{len(self._clients) + 1}"
-        return self.client(lambda: send_load(self._kernel, arrivals, signature), name)
+        return self.client(lambda: send_load(self._kernel, arrivals, signature, self._note), name)
 
     def service(self, name: str, **options: Any) -> Service:
         """Simulate a dependency of the task code; see :class:`tqsim.load.Service` for the options.
