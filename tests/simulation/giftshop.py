@@ -69,7 +69,7 @@ def dwell(name: str) -> str:
     """Note who else is inside while we are."""
     overlaps.extend(f"{name} met {other}" for other in inside)
     inside.append(name)
-    sleep(1)
+    sleep(1)  # virtual
     inside.remove(name)
     return name
 

@@ -13,6 +13,7 @@ import re
 import sqlite3
 import weakref
 from collections.abc import Callable
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Final, Literal
 
@@ -26,6 +27,14 @@ __all__ = ["Sqlite"]
 _REAL_CONNECT: Final = sqlite3.connect
 _REAL_NOW: Final = datetime.datetime.now
 _DEFAULT_TIMEOUT_S: Final = 5.0
+_PARAMETERS: Final = (
+    "detect_types",
+    "isolation_level",
+    "check_same_thread",
+    "factory",
+    "cached_statements",
+    "uri",
+)
 #: After how many milliseconds SQLite's own busy handler tries again (main.c, sqliteDefaultBusyCallback).
 _DELAYS_MS: Final = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100)
 #: SQLite waits for this one only; a snapshot that is out of date, for example, fails at once.
@@ -82,10 +91,10 @@ class Sqlite:
 
         def connect(database: Any, timeout: float = _DEFAULT_TIMEOUT_S, *args: Any, **kwargs: Any) -> Any:
             if loop.is_closed or not loop.in_loop_thread() or loop.current is None:
-                return _REAL_CONNECT(database, timeout, *args, **kwargs)
+                return _REAL_CONNECT(database, timeout=timeout, **_named(args), **kwargs)
             if len(args) < 4:  # an application's own factory keeps its own ways
                 kwargs.setdefault("factory", _Connection)
-            connection = _REAL_CONNECT(database, 0.0, *args, **kwargs)
+            connection = _REAL_CONNECT(database, timeout=0.0, **_named(args), **kwargs)
             self._set_clock(connection)
             if isinstance(connection, _Connection):
                 connection.tqsim_loop = loop
@@ -121,12 +130,18 @@ class Sqlite:
         return function
 
     def _calculate(self, name: str, values: list[Any]) -> Any:
-        if self._loop.is_closed or self._calculator is None:
-            if self._calculator is not None:
-                self._calculator.close()
+        query = f"SELECT {name}({', '.join('?' * len(values))})"
+        if self._loop.is_closed:
+            with closing(_REAL_CONNECT(":memory:")) as calculator:
+                return calculator.execute(query, values).fetchone()[0]
+        if self._calculator is None:
             self._calculator = _REAL_CONNECT(":memory:", check_same_thread=False)
-        marks = ", ".join("?" * len(values))
-        return self._calculator.execute(f"SELECT {name}({marks})", values).fetchone()[0]
+        return self._calculator.execute(query, values).fetchone()[0]
+
+
+def _named(args: tuple[Any, ...]) -> dict[str, Any]:
+    """The arguments of ``sqlite3.connect`` after ``timeout`` by name: Python 3.13 warns of positions."""
+    return dict(zip(_PARAMETERS, args, strict=False))
 
 
 def _patiently(connection: _Connection, action: Callable[[], Any]) -> Any:

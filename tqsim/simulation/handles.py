@@ -128,7 +128,7 @@ class ClientHandle:
         try:
             self._value = self._function()
             self._has_returned = True
-        except Exception as error:  # noqa: BLE001 - whatever the client raised is its result
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the client raised is its result
             self._error = error
         self._kernel.end_process(self._process, 0 if self._error is None else 1)
 

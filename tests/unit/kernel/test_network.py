@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,23 +28,23 @@ def port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def attempts(port: int) -> dict[str, Callable[[], Any]]:
+def attempt(port: int, way: str) -> Any:
+    """Reach for the port in one of the ways that Python code has."""
     address = ("127.0.0.1", port)
-    return {
-        "connect": lambda: socket.socket().connect(address),
-        "connect_ex": lambda: socket.socket().connect_ex(address),
-        "create_connection": lambda: socket.create_connection(address),
-        "sendto": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", address),
-        "getaddrinfo": lambda: socket.getaddrinfo(*address),
-    }
+    if way == "create_connection":
+        return socket.create_connection(address)
+    if way == "getaddrinfo":
+        return socket.getaddrinfo(*address)
+    kind = socket.SOCK_DGRAM if way == "sendto" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as client:
+        return client.sendto(b"x", address) if way == "sendto" else getattr(client, way)(address)
 
 
 @pytest.mark.parametrize("way", ["connect", "connect_ex", "create_connection", "sendto", "getaddrinfo"])
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_real_connection_is_refused_with_the_remedy(port: int, way: str) -> None:
     with kernel():
         time.sleep(2)  # virtual
-        refused = refusal(NetworkRefused, attempts(port)[way])
+        refused = refusal(NetworkRefused, lambda: attempt(port, way))
 
     assert refused == message(f"127.0.0.1:{port}")
 

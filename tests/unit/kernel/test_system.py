@@ -159,7 +159,7 @@ def test_the_test_itself_may_not_exit_through_the_simulation() -> None:
 @pytest.mark.parametrize(
     ("name", "action"),
     [
-        ("os.fork()", os.fork),
+        ("os.fork()", lambda: os.fork()),  # noqa: PLW0108 - bound late
         ("signal.alarm()", lambda: signal.alarm(1)),
         ("signal.setitimer()", lambda: signal.setitimer(signal.ITIMER_REAL, 1)),
         ("subprocess.Popen(['true'])", lambda: subprocess.run(["true"], check=True)),
@@ -168,7 +168,7 @@ def test_the_test_itself_may_not_exit_through_the_simulation() -> None:
         ("subprocess.Popen('true')", lambda: os.popen("true")),
         ("os.posix_spawn('/bin/true')", lambda: os.posix_spawn("/bin/true", ["true"], {})),
         ("os.execv('/bin/true')", lambda: os.execv("/bin/true", ["true"])),
-        ("os.forkpty()", os.forkpty),
+        ("os.forkpty()", lambda: os.forkpty()),  # noqa: PLW0108 - bound late
     ],
 )
 def test_real_processes_and_alarms_are_refused_by_name(name: str, action: Callable[[], Any]) -> None:
