@@ -126,6 +126,7 @@ class Kernel:
         patches.replace_everywhere(replacements, extra_functions)
         self._threading.install(patches)
         orders.pin(patches, self.loop)
+        self._replacements = replacements
         self._module_locks = ModuleLocks(patches, self.loop, replacements)
         self._module_locks.replace(extra_functions)
         self.random.install(patches, self.options.seed)
@@ -135,6 +136,11 @@ class Kernel:
         self.sqlite.install(patches)
         self._garbage.install(patches)
         self.loop.on_quiet = self._on_quiet
+
+    def take_in(self, functions: list[Any]) -> None:
+        """Treat functions that were found after opening, and their modules, as those of before."""
+        self.patches.replace_in(functions, self._replacements)
+        self._module_locks.replace(functions)
 
     def _on_quiet(self) -> None:
         for action in self.before_time_moves:

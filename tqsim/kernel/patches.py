@@ -186,6 +186,16 @@ class Patches:
             self._replace_defaults(function, by_id)
         self._replaced = {id(new): original for original, new in replacements.items()}
 
+    def replace_in(self, functions: list[Any], replacements: Mapping[Any, Any]) -> None:
+        """Replace what ``functions``, found later, have captured as default arguments."""
+        found: list[Any] = []
+        index = binding_index(tuple(replacements))
+        for function in functions:
+            index.collect_functions(function, found)
+        by_id = {id(original): new for original, new in replacements.items()}
+        for function in found:
+            self._replace_defaults(function, by_id)
+
     def _replace_defaults(self, function: Any, by_id: dict[int, Any]) -> None:
         before, before_keywords = function.__defaults__, function.__kwdefaults__
         if before:

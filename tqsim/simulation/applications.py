@@ -42,9 +42,7 @@ class Applications:
     def functions(self) -> Iterator[Any]:
         """The bodies of all tasks: Celery keeps them where no module binds them."""
         for app in self._apps:
-            for task in app.tasks.values():
-                run = getattr(task, "run", None)
-                yield getattr(run, "__func__", run)
+            yield from _functions_of(app)
 
     def replacements(self, kernel: Kernel) -> Callable[[], dict[Any, Any]]:
         """Functions of Celery that other modules bind by name, with their stand-ins."""
@@ -77,6 +75,7 @@ class Applications:
             return
         self._check(app)
         self._apps.append(app)
+        kernel.take_in(list(_functions_of(app)))
         self._install(kernel, app)
 
     def require_tasks(self, app: Any) -> None:
@@ -111,3 +110,9 @@ class Applications:
                 f'replaces={path!r}: there is no such function; expected "package.module:function".'
             ) from None
         kernel.patches.replace_function(module, attribute, original, stand_in)
+
+
+def _functions_of(app: Any) -> Iterator[Any]:
+    for task in app.tasks.values():
+        run = getattr(task, "run", None)
+        yield getattr(run, "__func__", run)
