@@ -6,8 +6,9 @@ import datetime
 from typing import Any
 
 import pytest
-import tqsim
 from celery.schedules import crontab, schedule, solar
+
+import tqsim
 from tests.simulation.worker_stories import make_app
 
 HOUR = 3600.0
@@ -65,7 +66,7 @@ def test_a_crontab_follows_the_applications_time_zone() -> None:
     with tqsim.Simulation(app, start="2030-03-29T12:00:00Z") as sim:
         sim.beat()
         sim.run(for_="3d")
-        start = datetime.datetime(2030, 3, 29, 12, tzinfo=datetime.timezone.utc)
+        start = datetime.datetime(2030, 3, 29, 12, tzinfo=datetime.UTC)
         moments = [start + datetime.timedelta(seconds=round(tick)) for tick in _ticks(sim)]
         # Summer time begins on the 31st: 9:30 in Paris is 8:30 before and 7:30 from then on.
         assert [moment.strftime("%d %H:%M") for moment in moments] == ["30 08:30", "31 07:30", "01 07:30"]

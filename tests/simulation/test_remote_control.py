@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 import pytest
-import tqsim
 from celery.exceptions import TaskRevokedError
+
+import tqsim
 from tests.simulation.worker_stories import broker_story, make_app, starts, story
 
 TASK = "work"
@@ -58,7 +59,7 @@ def test_inspect_shows_active_reserved_and_scheduled_tasks() -> None:
         (scheduled,) = inspect.scheduled()["w1@sim"]
         assert scheduled["request"]["id"] == later.id
         assert scheduled["eta"].startswith("2030-01-01T00:16:41")
-        assert list(inspect.query_task(running.id)["w1@sim"].values())[0][0] == "active"
+        assert next(iter(inspect.query_task(running.id)["w1@sim"].values()))[0] == "active"
 
 
 def test_inspect_shows_what_a_worker_is() -> None:

@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 import pytest
-import tqsim
 from celery import signals
 from celery.backends.base import DisabledBackend
 from celery.exceptions import Ignore, Reject, TaskRevokedError
 from kombu import Producer
+
+import tqsim
 from tests.simulation.worker_stories import broker_story, make_app, story
 
 ACK, START, END = "message.acked", "task.started", "task.succeeded"
@@ -227,7 +228,7 @@ def test_a_result_that_cannot_be_serialised_is_a_failure() -> None:
         assert sim.history.tasks("work")[0].state == "failed"
 
 
-class TwoArguments(Exception):  # noqa: N818 - it stands for an exception of a user
+class TwoArguments(Exception):
     """An exception whose pickle does not load: it is made with more than it keeps."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -298,7 +299,7 @@ def test_an_error_outside_the_task_is_internal_and_the_worker_survives() -> None
     app = make_app()
     internal: list[str] = []
 
-    class Broken(DisabledBackend):  # type: ignore[misc]
+    class Broken(DisabledBackend):
         def mark_as_done(self, *args: Any, **kwargs: Any) -> None:
             raise KeyError("backend")
 
@@ -316,10 +317,10 @@ def test_an_error_outside_the_task_is_internal_and_the_worker_survives() -> None
     signals.task_internal_error.connect(on_internal)
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
+        result = work.delay()
         with pytest.warns(RuntimeWarning, match="Exception raised outside body"):
-            result = work.delay()
-            assert following.delay().get(timeout=5) == "done"
-        sim.run_until_idle()
+            sim.run_until_idle()
         assert sim.history.task(result.id).state == "failed"
+        assert following.delay().get(timeout=5) == "done"
     signals.task_internal_error.disconnect(on_internal)
     assert internal == ["KeyError"]

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+
 import tqsim
 from tests.simulation.worker_stories import make_app, story
 

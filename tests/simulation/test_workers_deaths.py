@@ -9,9 +9,10 @@ import time
 from typing import Any
 
 import pytest
-import tqsim
 from billiard.exceptions import WorkerLostError
 from celery import signals
+
+import tqsim
 from tests.simulation.worker_stories import broker_story, make_app, starts, story
 
 
@@ -189,7 +190,7 @@ def test_reject_on_worker_lost_delivers_again() -> None:
         (lambda: os._exit(3), "exitcode 3"),
         (lambda: os.kill(os.getpid(), 9), "signal 9 (SIGKILL)"),
         (lambda: os.kill(os.getpid(), signal.SIGSEGV), "signal 11 (SIGSEGV)"),
-        (lambda: os.abort(), "signal 6 (SIGABRT)"),
+        (lambda: os.abort(), "signal 6 (SIGABRT)"),  # noqa: PLW0108 - os.abort itself would be the real one
         (lambda: sys.exit(4), None),
         (lambda: os.kill(os.getpid(), signal.SIGTERM), "signal 15 (SIGTERM)"),
     ],
@@ -254,8 +255,8 @@ def test_a_worker_killed_twice_is_a_mistake_of_the_test() -> None:
         with pytest.raises(tqsim.UsageError) as caught:
             worker.restart()
         assert str(caught.value) == "Worker 'w1' is running already; kill() or stop() it first."
+        sim.run(for_=1)
         with pytest.raises(tqsim.UsageError) as caught:
-            sim.run(for_=1)
             worker.kill_child(5)
         assert str(caught.value) == (
             "worker 'w1': kill_child(5): it has 1 living children; expected an index from 0 to 0."

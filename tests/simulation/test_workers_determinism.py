@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import tqsim
 from tests.simulation.worker_stories import make_app
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import tqsim
 from celery import Celery
+
+import tqsim
 from tests.simulation.worker_stories import make_app
 
 

@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 import pytest
-import tqsim
 from billiard.exceptions import TimeLimitExceeded
 from celery.exceptions import SoftTimeLimitExceeded
+
+import tqsim
 from tests.simulation.worker_stories import make_app, starts, story
 
 

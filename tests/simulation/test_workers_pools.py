@@ -9,9 +9,10 @@ import time
 from typing import Any
 
 import pytest
-import tqsim
 from celery import current_app, current_task, signals
 from celery.result import allow_join_result
+
+import tqsim
 from tests.simulation.worker_stories import make_app, starts
 
 VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
@@ -244,7 +245,7 @@ def test_on_failure_and_after_return_run_in_the_child() -> None:
     app = make_app()
     seen: list[tuple[str, bool]] = []
 
-    class Base(app.Task):  # type: ignore[misc,name-defined]
+    class Base(app.Task):  # type: ignore[name-defined]
         def on_failure(self, *args: Any, **kwargs: Any) -> None:
             seen.append(("on_failure", os.getpid() == self.request.kwargs["pid"]))
 

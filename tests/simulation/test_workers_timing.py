@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+
 import tqsim
 from tests.simulation.worker_stories import make_app, starts
 
@@ -185,13 +186,11 @@ def test_a_rate_limit_holds_for_each_worker_alone() -> None:
         sim.run_until_idle()
         first = {sim.history.task(task_id).attempts[0].worker for task_id in ids[:2]}
         assert first == {"w1", "w2"}
-        assert sorted(starts(sim, ids))[-1] < 4.1
+        assert max(at for at in starts(sim, ids) if at is not None) < 4.1
 
 
 @pytest.mark.parametrize(("multiplier", "concurrency", "unacked"), [(1, 1, 1), (4, 2, 8), (0, 1, 50)])
-def test_the_prefetch_multiplier_bounds_what_a_worker_holds(
-    multiplier: int, concurrency: int, unacked: int
-) -> None:
+def test_the_prefetch_multiplier_bounds_what_a_worker_holds(multiplier: int, concurrency: int, unacked: int) -> None:
     """celery/worker/components.py, Consumer.create: prefetch_count = concurrency * multiplier, 0 is no limit."""
     app = make_app(task_acks_late=True)
 

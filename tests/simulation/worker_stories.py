@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import tqsim
 from celery import Celery
+
+import tqsim
 
 __all__ = ["broker_story", "make_app", "starts", "story"]
 
 
-class _Application(Celery):  # type: ignore[misc]
+class _Application(Celery):
     """An application whose tasks are its own.
 
     ``@app.task`` shares a task with every application of the interpreter unless told otherwise
@@ -34,11 +35,7 @@ def make_app(name: str = "shop", **settings: Any) -> Any:
 
 def story(sim: tqsim.Simulation, task_id: str, *names: str) -> list[tuple[float, str]]:
     """Return when what happened to a task, in order: of all its moments, or only the named ones."""
-    return [
-        (moment.at, moment.name)
-        for moment in sim.history.moments_of(task_id)
-        if not names or moment.name in names
-    ]
+    return [(moment.at, moment.name) for moment in sim.history.moments_of(task_id) if not names or moment.name in names]
 
 
 def starts(sim: tqsim.Simulation, task_ids: Iterable[str]) -> list[float | None]:

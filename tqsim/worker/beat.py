@@ -6,10 +6,10 @@ temporary directory of the simulation, so that a restart finds it and nothing is
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 from typing import Any, Final
 
 from celery import beat
@@ -78,7 +78,7 @@ class BeatProgram:
         service = beat.Service(
             self.app,
             max_interval=self._options.get("max_interval"),
-            schedule_filename=os.path.join(str(self._directory), _SCHEDULE_FILE),
+            schedule_filename=str(Path(str(self._directory)) / _SCHEDULE_FILE),
             scheduler_cls=self._options.get("scheduler") or self.app.conf.beat_scheduler,
         )
 

@@ -38,7 +38,7 @@ class RequestSet(weakref.WeakSet[Any]):
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
         super().__init__()
-        self.data = OrderedSet()  # type: ignore[assignment]
+        self.data = OrderedSet()
         self.update(items)
 
 
@@ -87,9 +87,7 @@ def celery_cells() -> list[Cell]:
         return fresh
 
     cells = [Cell(vars(_state), name, of_process(name)) for name in _COLLECTIONS if hasattr(_state, name)]
-    cells += [
-        Cell(vars(module), alias, of_process(name)) for module, alias, name in _ALIASES if hasattr(module, alias)
-    ]
+    cells += [Cell(vars(module), alias, of_process(name)) for module, alias, name in _ALIASES if hasattr(module, alias)]
     cells += [
         Cell(vars(_state), "should_stop", lambda process: None),
         Cell(vars(_state), "should_terminate", lambda process: None),
@@ -139,9 +137,7 @@ def _fresh(app: Any, name: str) -> Any:
 
 def bind_late(patches: Patches) -> None:
     """Lead default arguments such as ``add=reserved_requests.add`` to the present collection."""
-    owners = {
-        id(getattr(_state, name)): name for name in _COLLECTIONS if hasattr(_state, name)
-    }
+    owners = {id(getattr(_state, name)): name for name in _COLLECTIONS if hasattr(_state, name)}
     for module in (_state, celery.worker.control, celery.worker.request):
         for function in list(vars(module).values()):
             if isinstance(function, types.FunctionType) and function.__defaults__:
@@ -159,13 +155,22 @@ def _lead_defaults(patches: Patches, function: types.FunctionType, owners: dict[
 def _late(value: Any, owners: dict[int, str]) -> Any:
     name = owners.get(id(getattr(value, "__self__", None)))
     if name is not None:
-        method = value.__name__
-        namespace = vars(_state)
-        return lambda *args: getattr(namespace[name], method)(*args)
+        return _LateMethod(name, value.__name__)
     name = owners.get(id(value))
     if name is not None:
         return _LateCollection(name)
     return value
+
+
+class _LateMethod:
+    """A method of a collection that is looked up whenever it is called."""
+
+    def __init__(self, name: str, method: str) -> None:
+        self._name = name
+        self._method = method
+
+    def __call__(self, *args: Any) -> Any:
+        return getattr(vars(_state)[self._name], self._method)(*args)
 
 
 class _LateCollection:

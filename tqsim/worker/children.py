@@ -113,7 +113,7 @@ class Child:
             raise
         except SystemExit as error:
             exit_code = _exit_code(error)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it was, the process ends with it
             exit_code = EXIT_FAILURE
         self._leave(exit_code)
 

@@ -68,11 +68,12 @@ class OrderedSet(dict[Any, None]):
         return item
 
 
-class _Entry(kombu_timer.Entry):  # type: ignore[misc]
+class _Entry(kombu_timer.Entry):
     """A timer entry that is ordered by when it was made, not by its address."""
 
     __slots__ = ("number",)
-    _numbers: Any = None
+
+    number: int
 
     def __lt__(self, other: Any) -> bool:
         return bool(self.number < other.number)
@@ -86,10 +87,10 @@ def timer_class() -> type:
         __slots__ = ()
 
         def __init__(self, fun: Any, args: Any = None, kwargs: Any = None) -> None:
-            super().__init__(fun, args, kwargs)
+            super().__init__(fun, args, kwargs)  # type: ignore[no-untyped-call]
             self.number = next(numbers)
 
-    class Timer(kombu_timer.Timer):  # type: ignore[misc]
+    class Timer(kombu_timer.Timer):
         """kombu's timer."""
 
     Timer.Entry = Entry
@@ -202,11 +203,15 @@ class _Poller:
 def hub_class(kernel: Kernel) -> type:
     """Return kombu's ``Hub`` for the workers of one simulation."""
 
-    class Hub(kombu_hub.Hub):  # type: ignore[misc]
+    class Hub(kombu_hub.Hub):
         """kombu's hub, polling in virtual time."""
 
+        on_tick: Any
+        on_close: Any
+        _ready: Any
+
         def __init__(self, timer: Any = None) -> None:
-            super().__init__(timer)
+            super().__init__(timer)  # type: ignore[no-untyped-call]
             self.on_tick = OrderedSet()
             self.on_close = OrderedSet()
             self._ready = OrderedSet()
@@ -226,7 +231,8 @@ def hub_class(kernel: Kernel) -> type:
             return self._waker
 
         def _pop_ready(self) -> OrderedSet:
-            ready, self._ready = self._ready, OrderedSet()
+            ready: OrderedSet = self._ready
+            self._ready = OrderedSet()
             return ready
 
         def call_soon(self, callback: Any, *args: Any) -> Any:
@@ -243,5 +249,3 @@ def hub_class(kernel: Kernel) -> type:
                 self._poller.wake()
 
     return Hub
-
-

@@ -16,7 +16,7 @@ __all__ = ["inline_pool_class"]
 def inline_pool_class(implementation: type, runtime: WorkerRuntime) -> type:
     """Return ``implementation`` (a Celery pool) with every task run through ``runtime``."""
 
-    class TaskPool(implementation):  # type: ignore[misc,valid-type]
+    class TaskPool(implementation):
         """A pool of Celery that notes what it runs."""
 
         def apply_async(self, target: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 
-class Job(ApplyResult):  # type: ignore[misc]
+class Job(ApplyResult):
     """billiard's ``ApplyResult`` of one task, with what has to be run."""
 
     def __init__(self, pool: Any, target: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> None:

@@ -30,9 +30,7 @@ _TERM_GRACE_US: Final = 100_000
 class TimeLimits:
     """The clocks of one pool; ``call_soon(action)`` runs an action in the worker's main process."""
 
-    def __init__(
-        self, kernel: Kernel, runtime: WorkerRuntime, call_soon: Callable[[Callable[[], None]], None]
-    ) -> None:
+    def __init__(self, kernel: Kernel, runtime: WorkerRuntime, call_soon: Callable[[Callable[[], None]], None]) -> None:
         self._kernel = kernel
         self._runtime = runtime
         self._call_soon = call_soon

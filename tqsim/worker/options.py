@@ -140,9 +140,7 @@ def _check(name: str, option: str, value: Any, own: set[str]) -> None:
         raise UnsupportedError(f"worker {name!r}: {option}={value!r} is not simulated: {_ELSEWHERE[option]}.")
     if option not in _CHECKS:
         accepted = ", ".join(sorted({*_CHECKS, *own, "app"}))
-        raise UsageError(
-            f"worker {name!r}: {option}={value!r} is not an option of a worker; accepted are: {accepted}."
-        )
+        raise UsageError(f"worker {name!r}: {option}={value!r} is not an option of a worker; accepted are: {accepted}.")
     is_right, expected = _CHECKS[option]
     if not is_right(value):
         raise UsageError(f"worker {name!r}: {option}={value!r} is not possible; expected {expected}.")

@@ -50,7 +50,7 @@ def pool_class(kernel: Kernel, runtime: WorkerRuntime) -> type:
     return TaskPool
 
 
-class _PreforkPool(BasePool):  # type: ignore[misc]
+class _PreforkPool(BasePool):
     """See the module; use :func:`pool_class`."""
 
     kernel: Kernel
@@ -176,15 +176,17 @@ class _PreforkPool(BasePool):  # type: ignore[misc]
 
     def _get_info(self) -> dict[str, Any]:
         info: dict[str, Any] = super()._get_info()
-        info.update({
-            "implementation": "celery.concurrency.prefork:TaskPool",
-            "max-concurrency": self.limit,
-            "processes": [child.pid for child in self.children if child.process.is_alive],
-            "max-tasks-per-child": self._tasks_max or "N/A",
-            "put-guarded-by-semaphore": self.putlocks,
-            "timeouts": (self.soft_timeout or 0, self.timeout or 0),
-            "writes": "N/A",
-        })
+        info.update(
+            {
+                "implementation": "celery.concurrency.prefork:TaskPool",
+                "max-concurrency": self.limit,
+                "processes": [child.pid for child in self.children if child.process.is_alive],
+                "max-tasks-per-child": self._tasks_max or "N/A",
+                "put-guarded-by-semaphore": self.putlocks,
+                "timeouts": (self.soft_timeout or 0, self.timeout or 0),
+                "writes": "N/A",
+            }
+        )
         return info
 
     @property
@@ -317,9 +319,7 @@ class _PreforkPool(BasePool):  # type: ignore[misc]
             return
         taken = {child.index for child in self.children}
         for position in range(self._processes - len(self.children)):
-            if exit_codes and (
-                position >= len(exit_codes) or exit_codes[position] not in (EXIT_OK, EXIT_RECYCLE)
-            ):
+            if exit_codes and (position >= len(exit_codes) or exit_codes[position] not in (EXIT_OK, EXIT_RECYCLE)):
                 try:
                     self._restarts.step()
                 except RestartFreqExceeded:

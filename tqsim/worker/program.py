@@ -89,7 +89,8 @@ class WorkerProgram:
         fiber.background = True
 
     def _run(self) -> None:
-        assert self.process is not None and self.runtime is not None
+        assert self.process is not None
+        assert self.runtime is not None
         process, runtime = self.process, self.runtime
         self.app.set_current()
         try:
