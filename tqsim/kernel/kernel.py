@@ -39,6 +39,8 @@ from tqsim.kernel.wires import Wires
 __all__ = ["Kernel", "KernelOptions"]
 
 _MAIN_NAME: Final = "test"
+#: Dead processes are looked for when there are so many more than were alive last time.
+_FORGET_MIN: Final = 256
 _OPEN_MARK: Final = "_tqsim_open_kernel"
 
 
@@ -70,6 +72,7 @@ class Kernel:
         self.patches = Patches()
         self.spaces = SpaceMap()
         self.processes: list[Process] = []
+        self._forget_at = _FORGET_MIN
         self._names: Counter[str] = Counter()
         self.main = Process(_MAIN_NAME, first_pid() + 1, self.spaces, self.chance.draws(_MAIN_NAME))
         policy = parse_policy(options.policy, self.chance.stream("schedule"), options.preemption_us)
@@ -183,7 +186,15 @@ class Kernel:
         process = Process(name, self.system.new_pid(), self.spaces, draws, parent)
         self.spaces.enter(process)
         self._remember(process)
+        if len(self.processes) > self._forget_at:
+            self._forget_the_dead()
         return process
+
+    def _forget_the_dead(self) -> None:
+        """Drop processes that have ended and have no fiber left to end at the close."""
+        self.processes[:] = [item for item in self.processes if item.is_alive or item.fibers]
+        self.spaces.processes[:] = self.processes
+        self._forget_at = 2 * len(self.processes) + _FORGET_MIN
 
     def _remember(self, process: Process) -> None:
         self.processes.append(process)
