@@ -31,7 +31,9 @@ def tqsim_seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def tqsim_simulation(request: pytest.FixtureRequest, tqsim_seed: int) -> Iterator[SimulationFactory]:
-    """Opens simulations with the test's seed; a call looks like ``sim = tqsim_simulation(app, **options)``.
+    """Open simulations with the test's seed.
+
+    A call looks like ``sim = tqsim_simulation(app, **options)``.
 
     The simulation is closed when the test ends, or when the next one is opened, or at the end of
     ``with tqsim_simulation(app) as sim:``.

@@ -21,8 +21,8 @@ MARKER: Final = (
 
 #: The keyword arguments of ``tqsim.Simulation`` that a marker may give.
 SIMULATION_OPTIONS: Final = (
-    "allow_network", "broker", "history", "policy", "preemption", "stall", "start", "still_events_max",
-    "timezone",
+    "allow_network", "broker", "history", "isolate_globals", "policy", "preemption", "stall", "start",
+    "still_events_max", "timezone",
 )  # fmt: skip
 
 

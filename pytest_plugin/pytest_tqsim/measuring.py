@@ -49,7 +49,7 @@ def _coverage_sees_greenlets(config: pytest.Config) -> Iterator[None]:
             instance.set_option(_OPTION, [*_concurrency(instance), "greenlet"])
         start(instance)
 
-    coverage.Coverage.start = start_with_greenlets  # type: ignore[method-assign]
+    coverage.Coverage.start = start_with_greenlets  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:

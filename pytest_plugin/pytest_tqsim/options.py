@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         _INI_SEED,
-        type=_INI_TYPE,  # type: ignore[arg-type]  # the two are known to the versions that get them
+        type=_INI_TYPE,  # the two are known to the versions that get them
         default=None,
         help="base seed of tests whose marker has none (default: 0)",
     )

@@ -38,9 +38,10 @@ def pytest_runtest_makereport(
         report.sections.append((_SECTION, _section(factory)))
     if call.when == "teardown":
         # What the test raised has a traceback, and with it all that the test knew.
-        for key in (ERROR, FACTORY):
-            if key in item.stash:
-                del item.stash[key]
+        if ERROR in item.stash:
+            del item.stash[ERROR]
+        if FACTORY in item.stash:
+            del item.stash[FACTORY]
     return report
 
 

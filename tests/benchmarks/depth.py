@@ -62,9 +62,7 @@ def _per_task_us(depth: int) -> float:
 
         rounds = [cpu_s(one_round) for _ in range(_ROUNDS)]
         if abs(sim.queue("celery").ready_count - depth) > depth // 4:
-            raise RuntimeError(
-                f"{sim.queue('celery').ready_count} messages are queued; expected about {depth}"
-            )
+            raise RuntimeError(f"{sim.queue('celery').ready_count} messages are queued; expected about {depth}")
         return statistics.median(rounds) / _PER_ROUND * 1e6
 
 

@@ -75,8 +75,4 @@ def _message_bytes(messages: int, is_traced: bool) -> float:
 
 if __name__ == "__main__":
     _first, _second = int(sys.argv[2]), int(sys.argv[3])
-    print(
-        json.dumps(
-            _growth(_first, _second) if sys.argv[1] == "growth" else _message_bytes(_first, bool(_second))
-        )
-    )
+    print(json.dumps(_growth(_first, _second) if sys.argv[1] == "growth" else _message_bytes(_first, bool(_second))))

@@ -93,9 +93,7 @@ def _machine() -> str:
         model = names[0] if names else model
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return (
-        f"{python}, {platform.system()} {platform.release()}, {os.cpu_count()} cores of {model}, load {load}"
-    )
+    return f"{python}, {platform.system()} {platform.release()}, {os.cpu_count()} cores of {model}, load {load}"
 
 
 def _version(distribution: str) -> str:

@@ -187,9 +187,7 @@ class Lane(ABC):
         """Return the bodies that came to one consumer, redelivered ones with a star."""
         self.client.arm.settle()
         return " ".join(
-            delivery.body + "*" * delivery.redelivered
-            for delivery in self.deliveries
-            if delivery.consumer == consumer
+            delivery.body + "*" * delivery.redelivered for delivery in self.deliveries if delivery.consumer == consumer
         )
 
     def ends_with(self) -> Closed:

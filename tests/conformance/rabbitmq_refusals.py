@@ -45,9 +45,7 @@ def _inequivalent(argument: str, kind: str, received: str, current: str) -> str:
 
 def _invalid(argument: str, reason: str) -> str:
     reason = reason.replace("{", "{{").replace("}", "}}")
-    return (
-        f"PRECONDITION_FAILED - invalid arg '{argument}' for queue '{{missing}}' in vhost '{{vhost}}'{reason}"
-    )
+    return f"PRECONDITION_FAILED - invalid arg '{argument}' for queue '{{missing}}' in vhost '{{vhost}}'{reason}"
 
 
 def _sent(lane: Lane, queue: str, *bodies: object) -> str:

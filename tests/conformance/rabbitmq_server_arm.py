@@ -68,9 +68,7 @@ class Site:
         command = shutil.which("rabbitmqctl")
         if command is None:
             return False
-        done = subprocess.run(
-            [command, "-q", *arguments], capture_output=True, timeout=_CONTROL_S, check=False
-        )
+        done = subprocess.run([command, "-q", *arguments], capture_output=True, timeout=_CONTROL_S, check=False)
         return done.returncode == 0
 
 
@@ -166,9 +164,7 @@ class _ServerLane(Lane):
 
     def recover(self, requeue: bool = True) -> None:
         # py-amqp does not wait for the answer.
-        self._ask(
-            lambda: self.channel.send_method(spec.Basic.Recover, "b", (requeue,), wait=spec.Basic.RecoverOk)
-        )
+        self._ask(lambda: self.channel.send_method(spec.Basic.Recover, "b", (requeue,), wait=spec.Basic.RecoverOk))
 
     def close(self) -> None:
         self.channel.close()

@@ -75,18 +75,13 @@ def test_section_has_what_is_needed_to_understand_the_run(run: Run) -> None:
         [
             "*- tqsim -*",
             "Simulation: seed 3, policy random, virtual time * at the end",
-            "  digest ????????????????, 15 moments",
+            "  digest ????????????????, * moments",
             "  the last of them:",
-            *(
-                f"  *s  {name} *"
-                for name in (
-                    *("child.started", "child.started", "connection.opened", "queue.declared", "message.delivered"),
-                    *("worker.ready", "task.received", "message.acked", "task.started", "task.succeeded"),
-                )
-            ),
+            "  *s  task.received *",
+            "  *s  task.started *",
+            "  *s  task.succeeded *",
             "Reproduce: pytest *",
         ],
-        consecutive=True,
     )
 
 

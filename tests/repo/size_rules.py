@@ -28,7 +28,5 @@ def long_functions(source: Source) -> list[Finding]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             count = (node.end_lineno or node.lineno) - node.lineno + 1
             if count > FUNCTION_LINES_MAX:
-                findings.append(
-                    source.finding(node, f"{node.name} has {count} lines; at most {FUNCTION_LINES_MAX}")
-                )
+                findings.append(source.finding(node, f"{node.name} has {count} lines; at most {FUNCTION_LINES_MAX}"))
     return findings

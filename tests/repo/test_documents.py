@@ -38,9 +38,7 @@ def test_no_file_names_a_machine_or_an_index() -> None:
     ],
 )
 def test_the_word_rule_finds(word: str) -> None:
-    assert [(finding.line, finding.path) for finding in foreign_words("a.md", f"\nsee {word}")] == [
-        (2, "a.md")
-    ]
+    assert [(finding.line, finding.path) for finding in foreign_words("a.md", f"\nsee {word}")] == [(2, "a.md")]
 
 
 def test_the_word_rule_leaves_urls_and_folders_alone() -> None:

@@ -12,9 +12,7 @@ MAY_USE_TIME_AND_CHANCE = ("tqsim/kernel/", "scenarios/shop/")
 
 
 def test_only_the_kernel_touches_time_and_chance() -> None:
-    sources = [
-        source for source in sources_of_product() if not source.path.startswith(MAY_USE_TIME_AND_CHANCE)
-    ]
+    sources = [source for source in sources_of_product() if not source.path.startswith(MAY_USE_TIME_AND_CHANCE)]
     findings = [finding for source in sources for finding in real_time_and_chance(source)]
     assert not findings, report(findings)
 

@@ -45,13 +45,9 @@ def test_the_assertion_rule_accepts(body: str) -> None:
     assert asserts_nothing(Source("tests/unit/test_m.py", f"def test_x():\n    {body}\n")) == []
 
 
-@pytest.mark.parametrize(
-    "body", ["pass", "f(x)", "'assert x'", "result.failed()", "'''Assert that it works.'''"]
-)
+@pytest.mark.parametrize("body", ["pass", "f(x)", "'assert x'", "result.failed()", "'''Assert that it works.'''"])
 def test_the_assertion_rule_finds(body: str) -> None:
-    findings = asserts_nothing(
-        Source("tests/unit/test_m.py", f"class TestX:\n    def test_x(self):\n        {body}\n")
-    )
+    findings = asserts_nothing(Source("tests/unit/test_m.py", f"class TestX:\n    def test_x(self):\n        {body}\n"))
     assert [finding.message for finding in findings] == ["test_x asserts nothing"]
 
 

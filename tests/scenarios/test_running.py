@@ -137,7 +137,7 @@ def test_a_load_that_cannot_send_is_noted_and_goes_on() -> None:
     found = run(load(STORY.replace('"32s"', '"29s"'), "story.toml"))
     (notice,) = found.notices
     assert notice.startswith("load 'charges': ")
-    assert notice.endswith("could not be published, the first because of OperationalError: [Errno 111] Connection refused")
+    assert notice.endswith("the first because of OperationalError: [Errno 111] Connection refused")
     assert found.troubles == ()
 
 

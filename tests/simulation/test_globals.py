@@ -35,8 +35,8 @@ def test_shared_globals_are_noticed_once_with_the_remedy(caplog: pytest.LogCaptu
     assert changed == ["tests.apps.deduplicating.done"]
     assert [record.getMessage() for record in caplog.records if record.name == "tqsim"] == [
         (
-            "Task code changed the module global tests.apps.deduplicating.done. Simulated processes share it, processes "
-            "in production do not; open the simulation with isolate_globals=True to give each its own."
+            "Task code changed the module global tests.apps.deduplicating.done. Simulated processes share it, "
+            "processes in production do not; open the simulation with isolate_globals=True to give each its own."
         )
     ]
     assert deduplicating.done == {7}

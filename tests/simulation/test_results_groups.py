@@ -116,7 +116,8 @@ def test_saved_group_can_be_restored(backend: str) -> None:
         result.save()
         sim.run_until_idle()
         restored = app.GroupResult.restore(result.id)
-        assert restored.get() == [0, 2]
+        # Not get(): Celery 5.5 waits for ever for a restored group that is complete, with real Redis too.
+        assert restored.join() == [0, 2]
 
 
 def test_group_of_many_clients_and_threads() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from celery import group
@@ -85,19 +84,16 @@ def test_second_application_is_refused_too() -> None:
             sim.worker("w1", app=other)
 
 
-@pytest.mark.parametrize("setting", [{"backend_cls": LoudRedisBackend}, {}])
-def test_class_made_from_a_known_backend_runs(setting: dict[str, Any]) -> None:
-    app = make_shop(None if setting else f"{__name__}:LoudRedisBackend")
-    app.backend_cls = setting.get("backend_cls")
+def test_class_made_from_a_known_backend_runs() -> None:
+    app = make_shop(f"{__name__}:LoudRedisBackend")
     with tqsim.Simulation(app) as sim:
         sim.worker("w1")
         assert type(app.backend).__name__ == "LoudRedisBackend"
         assert app.tasks["add"].delay(1, 2).get(timeout=10) == 3
 
 
-@pytest.mark.parametrize("settings", [{"cache_backend": "memory://"}])
-def test_cache_named_by_its_own_setting_runs(settings: dict[str, Any]) -> None:
-    app = make_shop("cache", **settings)
+def test_cache_named_by_its_own_setting_runs() -> None:
+    app = make_shop("cache", cache_backend="memory://")
     with tqsim.Simulation(app) as sim:
         sim.worker("w1")
         assert app.tasks["add"].delay(1, 2).get(timeout=10) == 3

@@ -26,12 +26,10 @@ def copy_table(table: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ``amqp.exceptions.FrameSyntaxError`` for a value that AMQP cannot carry.
     """
-    result = {}
-    for key, value in table.items():
+    result = dict(table)
+    for key, value in result.items():
         kind = type(value)
-        if kind is str or value is None or kind is int:
-            result[key] = value
-        else:
+        if kind is not str and value is not None and kind is not int:
             result[key] = _copy(value, key)
     return result
 
@@ -39,10 +37,11 @@ def copy_table(table: Mapping[str, Any]) -> dict[str, Any]:
 def _copy(value: Any, key: str) -> Any:
     if isinstance(value, _IMMUTABLE):
         return value
-    if isinstance(value, Mapping):
-        return copy_table(value)
+    # Before the test for a mapping in general, which goes through the slow check of abstract classes.
     if isinstance(value, (list, tuple)):
         return [_copy(item, key) for item in value]
+    if isinstance(value, (dict, Mapping)):
+        return copy_table(value)
     raise FrameSyntaxError(_ILLEGAL.format(type(value), key, value))
 
 

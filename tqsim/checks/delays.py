@@ -48,9 +48,7 @@ def retry_delays(
 
     options = {"expected": expected, "within": within, "tolerance": tolerance or None}
     name = call_text("retry_delays", **options, task=task, allow_empty=allow_empty)
-    return over_tasks(
-        name, judge, task=task, allow_empty=allow_empty, needs="ran again after asking for a retry"
-    )
+    return over_tasks(name, judge, task=task, allow_empty=allow_empty, needs="ran again after asking for a retry")
 
 
 def _limits(
@@ -86,9 +84,7 @@ def _wrong_pair(value: object, argument: str) -> UsageError:
     return UsageError(f"{argument}={value!r} is wrong; expected a pair (low, high) of durations, low first.")
 
 
-def _wrong(
-    delay_us: int, number: int, limits: Sequence[tuple[int, int]], one_pair: bool, slack_us: int
-) -> str:
+def _wrong(delay_us: int, number: int, limits: Sequence[tuple[int, int]], one_pair: bool, slack_us: int) -> str:
     if not one_pair and number > len(limits):
         allowed = counted(len(limits), "retry", "retries")
         return f"retry {number} came after {text(delay_us)}; expected at most {allowed}."

@@ -48,9 +48,7 @@ def latency(
                 _, life, orders = samples[values.index(found_us)]
                 measured = f"{label} of {of} is {text(found_us)} over {counted(len(values), 'value')}"
                 moments: tuple[Moment, ...] = moments_at(history, *orders)
-                violations.append(
-                    Violation(life.id, f"{measured}; expected at most {text(limit_us)}.", moments)
-                )
+                violations.append(Violation(life.id, f"{measured}; expected at most {text(limit_us)}.", moments))
         return Verdict(tuple(violations), len(values))
 
     name = call_text(
@@ -82,14 +80,11 @@ def _limits(named: Mapping[str, Duration | None], percentiles: Mapping[float, Du
     for percent, limit in percentiles.items():
         if not 0 < percent <= 100:
             raise UsageError(
-                f"percentiles={percentiles!r} has the percentile {percent!r}; "
-                f"expected numbers above 0 and at most 100."
+                f"percentiles={percentiles!r} has the percentile {percent!r}; expected numbers above 0 and at most 100."
             )
         limits.append((f"p{percent:g}", percent, duration_us(limit, f"percentiles[{percent!r}]")))
     if not limits:
-        raise UsageError(
-            'latency() limits nothing; expected p50, p95, p99, max or percentiles, such as p95="10s".'
-        )
+        raise UsageError('latency() limits nothing; expected p50, p95, p99, max or percentiles, such as p95="10s".')
     return limits
 
 

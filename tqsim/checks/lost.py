@@ -11,9 +11,7 @@ from tqsim.durations import text
 from tqsim.history import Attempt, History, Moment, TaskLife
 
 
-def nothing_lost(
-    *, task: TaskFilter = None, worker_lost_is_failure: bool = False, allow_empty: bool = False
-) -> Check:
+def nothing_lost(*, task: TaskFilter = None, worker_lost_is_failure: bool = False, allow_empty: bool = False) -> Check:
     """Every task reaches a terminal state.
 
     A task that still waits, runs or is scheduled at the end is reported too, with its last moment: let
@@ -32,9 +30,7 @@ def nothing_lost(
             violations.append(Violation(life.id, _explained(life, last), _moments(history, life, last)))
         return Verdict(tuple(violations), len(lives))
 
-    name = call_text(
-        "nothing_lost", task=task, worker_lost_is_failure=worker_lost_is_failure, allow_empty=allow_empty
-    )
+    name = call_text("nothing_lost", task=task, worker_lost_is_failure=worker_lost_is_failure, allow_empty=allow_empty)
     return over_tasks(name, judge, task=task, allow_empty=allow_empty)
 
 

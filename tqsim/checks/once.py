@@ -18,9 +18,7 @@ def exactly_once(*, task: TaskFilter = None, allow_empty: bool = False) -> Check
         for life in lives:
             text = _once(life)
             if text:
-                violations.append(
-                    Violation(life.id, text, _moments(history, life.runs) or _first(history, life))
-                )
+                violations.append(Violation(life.id, text, _moments(history, life.runs) or _first(history, life)))
         return Verdict(tuple(violations), len(lives))
 
     name = call_text("exactly_once", task=task, allow_empty=allow_empty)

@@ -47,9 +47,7 @@ def in_order(
                 latest[group] = (life, order)
         return Verdict(tuple(violations), judged)
 
-    name = call_text(
-        "in_order", key=key, by=None if by == "start" else by, task=task, allow_empty=allow_empty
-    )
+    name = call_text("in_order", key=key, by=None if by == "start" else by, task=task, allow_empty=allow_empty)
     needs = "reached its start with a key" if by == "start" else "reached its success with a key"
     return over_tasks(name, judge, task=task, allow_empty=allow_empty, needs=needs)
 
@@ -68,9 +66,7 @@ def _by_end(life: TaskLife) -> list[Attempt]:
     return sorted(life.runs, key=lambda run: float("inf") if run.ended_order is None else run.ended_order)
 
 
-def _violation(
-    history: History, life: TaskLife, before: TaskLife, order: int, before_order: int, by: str
-) -> Violation:
+def _violation(history: History, life: TaskLife, before: TaskLife, order: int, before_order: int, by: str) -> Violation:
     verb = "started" if by == "start" else "succeeded"
     text = f"it {verb} before {before.id}, which was published earlier."
     orders = (_publish_order(before), _publish_order(life), order, before_order)

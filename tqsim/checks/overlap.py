@@ -37,9 +37,7 @@ def _overlaps(history: History, life: TaskLife) -> list[Violation]:
             since = text(run.started_us or 0)
             pair = f"attempts {longest.number} on {longest.worker} and {run.number} on {run.worker}"
             violations.append(
-                Violation(
-                    life.id, f"{pair} ran at the same time, from {since} on.", moments_at(history, *orders)
-                )
+                Violation(life.id, f"{pair} ran at the same time, from {since} on.", moments_at(history, *orders))
             )
         if longest is None or _end(run) > _end(longest):
             longest = run

@@ -44,9 +44,7 @@ def throughput(
             whole_number(value, argument)
     choice(of, "of", (*_OF, *MOMENTS))
     if where is not None and of in _OF:
-        raise UsageError(
-            f'where={where!r} goes with the name of a moment; expected of="service.called" or the like.'
-        )
+        raise UsageError(f'where={where!r} goes with the name of a moment; expected of="service.called" or the like.')
     window_us = duration_us(window, "window", positive=True)
     noun = _OF.get(of, f"moments {of}")
 

@@ -45,9 +45,7 @@ def _verdict(history: History, check: Callable[[History], Verdict], argument: st
     factory = getattr(check, "__module__", "").startswith("tqsim.checks.") and not isinstance(check, Check)
     if factory or not callable(check):
         name = _name(check)
-        raise UsageError(
-            f"{argument}={name} is not a check; expected the result of a call such as {_call(name)}."
-        )
+        raise UsageError(f"{argument}={name} is not a check; expected the result of a call such as {_call(name)}.")
     verdict = check(history)
     if not isinstance(verdict, Verdict):
         raise UsageError(f"{argument}={_name(check)} returned {verdict!r}; expected a Verdict.")

@@ -28,9 +28,7 @@ def over_tasks(name: str, judge: Judge, *, task: TaskFilter, allow_empty: bool, 
     :class:`~tqsim.UsageError` if ``task`` is neither text, callable nor None.
     """
     if not (task is None or isinstance(task, str) or callable(task)):
-        raise UsageError(
-            f"task={task!r} is wrong; expected a task's name, a function of a TaskLife, or None."
-        )
+        raise UsageError(f"task={task!r} is wrong; expected a task's name, a function of a TaskLife, or None.")
 
     def judged(history: History) -> Verdict:
         lives = _selected(history, task)

@@ -76,6 +76,5 @@ def derive_queues(rows: Iterable[Row]) -> dict[str, QueueLife]:
             tally.copies.take(name, fields)
         tally.note(row[AT_US], order)
     return {
-        name: QueueLife(name=name, queued=tally.queued, changes=tuple(tally.changes))
-        for name, tally in tallies.items()
+        name: QueueLife(name=name, queued=tally.queued, changes=tuple(tally.changes)) for name, tally in tallies.items()
     }

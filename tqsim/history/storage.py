@@ -102,9 +102,7 @@ def _row(
 ) -> Row:
     expected = "[at_us, name, process, task_id, fields]"
     match _parsed(path, number, line, expected):
-        case [int(at_us), str(name), str(process), str() | None as task_id, dict(fields)] if (
-            type(at_us) is int
-        ):
+        case [int(at_us), str(name), str(process), str() | None as task_id, dict(fields)] if type(at_us) is int:
             if name not in MOMENTS:
                 found = f"has the unknown moment {name!r}"
                 raise _wrong(path, number, found, "a name of tqsim.history.MOMENTS")

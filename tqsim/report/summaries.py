@@ -188,6 +188,5 @@ def _capacity(history: History) -> tuple[dict[str, int], dict[str, int]]:
 def _queues(history: History) -> tuple[QueueSummary, ...]:
     found = (history.queue(name) for name in history.queues())
     return tuple(
-        QueueSummary(life.name, life.queued, life.depth_max, life.depth_mean(history.end_us))
-        for life in found
+        QueueSummary(life.name, life.queued, life.depth_max, life.depth_mean(history.end_us)) for life in found
     )

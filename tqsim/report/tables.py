@@ -28,9 +28,7 @@ def summary_tables(summary: Summary) -> list[Table]:
 
 
 def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...], *, fold: bool = True) -> Table:
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
-    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for number, heading in enumerate(words):
         # Only a name, which comes first, may be too long: it is folded, or cut where it is repeated.
         # It must count as wrappable, or rich takes the room from the numbers.

@@ -14,9 +14,7 @@ __all__ = ["refusal", "texts", "times"]
 
 def texts(verdict: Verdict) -> list[str]:
     """Return each violation as ``id: text``, or its text if it is about no single task."""
-    return [
-        item.text if item.task_id is None else f"{item.task_id}: {item.text}" for item in verdict.violations
-    ]
+    return [item.text if item.task_id is None else f"{item.task_id}: {item.text}" for item in verdict.violations]
 
 
 def times(verdict: Verdict, number: int = 0) -> list[tuple[float, str]]:

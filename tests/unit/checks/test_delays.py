@@ -55,9 +55,7 @@ def test_delays_outside_their_range_are_found() -> None:
 
 
 def test_a_retry_beyond_the_list_is_found() -> None:
-    assert texts(retry_delays(expected=[1])(retried(1, 2))) == [
-        "a: retry 2 came after 2s; expected at most 1 retry."
-    ]
+    assert texts(retry_delays(expected=[1])(retried(1, 2))) == ["a: retry 2 came after 2s; expected at most 1 retry."]
 
 
 def test_no_retry_at_all_is_nothing_judged() -> None:
@@ -74,8 +72,7 @@ def test_no_retry_at_all_is_nothing_judged() -> None:
 
 def test_wrong_options_are_refused() -> None:
     assert refusal(retry_delays) == (
-        "expected=None and within=None: expected exactly one of them, such as expected=[1, 2, 4] or "
-        "within=(0, 10)."
+        "expected=None and within=None: expected exactly one of them, such as expected=[1, 2, 4] or within=(0, 10)."
     )
     assert refusal(lambda: retry_delays(expected=[])) == (
         "expected=[] is wrong; expected a list of durations, one per retry."

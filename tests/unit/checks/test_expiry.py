@@ -31,9 +31,7 @@ def test_a_retry_that_lost_its_expiry_is_held_to_the_first() -> None:
     story.publish("a", 2, retries=1)
     story.run("a", 8, 9, retries=1)
 
-    assert texts(no_start_after_expiry()(story.history())) == [
-        "a: attempt 2 started 3s after it had expired at 5s."
-    ]
+    assert texts(no_start_after_expiry()(story.history())) == ["a: attempt 2 started 3s after it had expired at 5s."]
 
 
 def test_a_retry_with_a_later_expiry_is_held_to_its_own() -> None:

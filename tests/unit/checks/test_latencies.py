@@ -44,9 +44,7 @@ def test_other_percentiles_can_be_given() -> None:
 def test_runs_and_whole_lives_can_be_measured() -> None:
     history = waits(5)
 
-    assert texts(latency(max=0, of="run")(history)) == [
-        "0: max of run is 1s over 1 value; expected at most 0s."
-    ]
+    assert texts(latency(max=0, of="run")(history)) == ["0: max of run is 1s over 1 value; expected at most 0s."]
     assert texts(latency(max=0, of="end_to_end")(history)) == [
         "0: max of end_to_end is 6s over 1 value; expected at most 0s."
     ]

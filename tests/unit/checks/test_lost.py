@@ -7,9 +7,7 @@ from tqsim.checks import nothing_lost
 
 def test_finished_tasks_are_not_lost() -> None:
     story = Story()
-    for task_id, outcome in enumerate(
-        ["succeeded", "failed", "rejected", "ignored", "revoked", "terminated"]
-    ):
+    for task_id, outcome in enumerate(["succeeded", "failed", "rejected", "ignored", "revoked", "terminated"]):
         story.publish(str(task_id))
         story.run(str(task_id), 1, 2, outcome)
 
@@ -84,9 +82,7 @@ def test_a_task_that_is_to_be_delivered_again_is_reported() -> None:
     story.run("a", 1)
     story.tell(2, "process.killed", "w1")
 
-    assert texts(nothing_lost()(story.history())) == [
-        "a: attempt 1 on w1 was cut off; it waits to be delivered again."
-    ]
+    assert texts(nothing_lost()(story.history())) == ["a: attempt 1 on w1 was cut off; it waits to be delivered again."]
 
 
 def story_of_a_lost_child() -> Story:

@@ -90,9 +90,7 @@ def test_a_task_overtaken_during_its_retry_is_found_by_success() -> None:
     history = story_of_a_retry().history()
 
     assert in_order()(history).passed
-    assert texts(in_order(by="success")(history)) == [
-        "b: it succeeded before a, which was published earlier."
-    ]
+    assert texts(in_order(by="success")(history)) == ["b: it succeeded before a, which was published earlier."]
 
 
 def test_wrong_options_are_refused() -> None:

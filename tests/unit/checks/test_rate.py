@@ -73,9 +73,7 @@ def test_a_stretch_with_too_little_is_found_with_the_moments_around_it() -> None
 
 
 def test_the_time_before_the_first_start_counts() -> None:
-    assert texts(throughput(at_least=1)(started(5, 5.5, 6))) == [
-        "0 starts within 1s from 0s on; expected at least 1."
-    ]
+    assert texts(throughput(at_least=1)(started(5, 5.5, 6))) == ["0 starts within 1s from 0s on; expected at least 1."]
 
 
 def test_the_time_after_the_last_start_does_not_count_when_all_is_started() -> None:
@@ -87,9 +85,7 @@ def test_a_stall_until_the_end_of_the_run_counts_while_a_task_waits() -> None:
     story.run("a", 0, 1)
     story.tell(60, "note.written")
 
-    assert texts(throughput(at_least=1)(story.history())) == [
-        "0 starts within 1s from 1us on; expected at least 1."
-    ]
+    assert texts(throughput(at_least=1)(story.history())) == ["0 starts within 1s from 1us on; expected at least 1."]
 
 
 def test_moments_that_are_counted_end_the_time_that_counts() -> None:
@@ -113,10 +109,7 @@ def test_no_start_at_all_is_nothing_judged() -> None:
     history = Story().publish("a").publish("b").history()
 
     assert texts(throughput(at_least=1)(history)) == [
-        (
-            "Nothing was judged: 2 tasks matched, but none had any starts; "
-            "pass allow_empty=True if that is meant."
-        )
+        ("Nothing was judged: 2 tasks matched, but none had any starts; pass allow_empty=True if that is meant.")
     ]
 
 
@@ -128,9 +121,7 @@ def test_no_start_at_all_is_nothing_judged() -> None:
 def test_the_check_agrees_with_trying_every_window(starts: list[int], window: int, bound: int) -> None:
     history = started(*(start / 1_000_000 for start in starts), duration=0)
     last = max(starts)
-    counts = {
-        since: sum(since <= start < since + window for start in starts) for since in range(-window, last + 1)
-    }
+    counts = {since: sum(since <= start < since + window for start in starts) for since in range(-window, last + 1)}
     whole = {since: count for since, count in counts.items() if since >= 0 and since + window <= last + 1}
     whole = whole or {0: len(starts)}
 
@@ -159,7 +150,5 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 def test_something_that_cannot_be_counted_is_refused_with_the_whole_vocabulary() -> None:
     message = refusal(lambda: throughput(at_most=1, of="task.start"))
 
-    assert message.startswith(
-        "of='task.start' is unknown; expected one of: 'starts', 'completions', 'message."
-    )
+    assert message.startswith("of='task.start' is unknown; expected one of: 'starts', 'completions', 'message.")
     assert message.endswith("'note.written'.")

@@ -112,9 +112,7 @@ def test_a_failed_check_is_an_assertion_error() -> None:
 
 
 def test_no_checks_are_refused() -> None:
-    assert usage(History()) == (
-        "checks=[] judges nothing; expected at least one check, such as nothing_lost()."
-    )
+    assert usage(History()) == ("checks=[] judges nothing; expected at least one check, such as nothing_lost().")
 
 
 def test_a_factory_that_was_not_called_is_refused() -> None:

@@ -21,9 +21,7 @@ class Story:
         self._told: list[tuple[int, str, str, str | None, dict[str, object]]] = []
         self._deliveries = 0
 
-    def tell(
-        self, at: float, name: str, process: str = "", task_id: str | None = None, **fields: object
-    ) -> Story:
+    def tell(self, at: float, name: str, process: str = "", task_id: str | None = None, **fields: object) -> Story:
         """Tell one moment."""
         self._told.append((round(at * 1_000_000), name, process, task_id, fields))
         return self
@@ -47,9 +45,7 @@ class Story:
         self.tell(at, "message.published", "client", task_id, queue=queue)
         return self.tell(at, "message.queued", "", task_id, queue=queue)
 
-    def receive(
-        self, task_id: str, at: float, *, worker: str = "w1", queue: str = "celery", **fields: object
-    ) -> int:
+    def receive(self, task_id: str, at: float, *, worker: str = "w1", queue: str = "celery", **fields: object) -> int:
         """Tell that a worker took a message; return the number of the delivery."""
         self._deliveries += 1
         delivery = self._deliveries

@@ -14,9 +14,7 @@ def test_every_name_is_a_noun_and_a_participle() -> None:
 
 
 def test_every_name_has_a_meaning_and_a_constant() -> None:
-    constants = {
-        value: key for key, value in vars(moments).items() if key.isupper() and isinstance(value, str)
-    }
+    constants = {value: key for key, value in vars(moments).items() if key.isupper() and isinstance(value, str)}
 
     assert list(constants) == list(MOMENTS)
     assert [name for name, constant in constants.items() if constant != name.upper().replace(".", "_")] == []

@@ -25,9 +25,7 @@ def test_ranks_are_exact_where_floating_point_is_not() -> None:
 
 
 @given(sample=samples, percent=percents)
-def test_a_percentile_is_one_of_the_values_and_enough_values_reach_it(
-    sample: list[int], percent: float
-) -> None:
+def test_a_percentile_is_one_of_the_values_and_enough_values_reach_it(sample: list[int], percent: float) -> None:
     found = percentile(sample, percent)
 
     assert found in sample
@@ -47,9 +45,7 @@ def test_a_percent_out_of_range_is_refused(percent: float) -> None:
     with pytest.raises(UsageError) as caught:
         percentile([1], percent)
 
-    assert str(caught.value) == (
-        f"percent={percent!r} is out of range; expected a number above 0 and at most 100."
-    )
+    assert str(caught.value) == (f"percent={percent!r} is out of range; expected a number above 0 and at most 100.")
 
 
 def test_no_values_have_no_percentile() -> None:

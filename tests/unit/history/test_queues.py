@@ -71,12 +71,8 @@ def test_queues_are_listed_in_the_order_of_appearance() -> None:
         (["delivered", "rejected", "dropped"], 0),
     ],
 )
-def test_a_message_is_ready_until_it_is_taken_or_leaves(
-    known: dict[str, object], names: list[str], ready: int
-) -> None:
-    moments = [
-        (at_us, f"message.{name}", {**known, "delivery": 1}) for at_us, name in enumerate(names, start=1)
-    ]
+def test_a_message_is_ready_until_it_is_taken_or_leaves(known: dict[str, object], names: list[str], ready: int) -> None:
+    moments = [(at_us, f"message.{name}", {**known, "delivery": 1}) for at_us, name in enumerate(names, start=1)]
     history = told((0, "message.queued", known), *moments)
 
     assert ([1] + [depth for _, depth in depths(history)])[-1] == ready

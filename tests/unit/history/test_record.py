@@ -222,9 +222,7 @@ def test_the_run_s_line_is_the_given_reproduction() -> None:
 def test_without_a_given_reproduction_the_line_lists_what_is_known() -> None:
     info = RunInfo(seed=3, policy="random", versions={"tqsim": "0.1.0", "celery": "5.7.0"})
 
-    assert info.line == (
-        "Reproduce: seed=3 policy=random start=2030-01-01T00:00:00+00:00 celery=5.7.0 tqsim=0.1.0"
-    )
+    assert info.line == ("Reproduce: seed=3 policy=random start=2030-01-01T00:00:00+00:00 celery=5.7.0 tqsim=0.1.0")
 
 
 def test_a_start_that_is_no_instant_is_refused() -> None:

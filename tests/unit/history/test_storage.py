@@ -19,9 +19,7 @@ json_values = st.recursive(
     max_leaves=6,
 )
 # Anything a recorder may hand over, JSON or not.
-odd_values = (
-    json_values | st.tuples(json_values) | st.binary() | st.datetimes() | st.timedeltas() | st.dates()
-)
+odd_values = json_values | st.tuples(json_values) | st.binary() | st.datetimes() | st.timedeltas() | st.dates()
 recorded = st.lists(
     st.tuples(
         st.sampled_from(sorted(MOMENTS)),
@@ -98,9 +96,7 @@ def test_a_file_has_the_circumstances_first_and_then_one_moment_per_line(tmp_pat
         "end_us": 0,
     }
     assert lines[1] == '[0,"process.started","w1",null,{"concurrency":1,"kind":"worker"}]'
-    assert lines[2] == (
-        '[0,"task.published","client","a",{"queue":"celery","retries":0,"task":"shop.charge"}]'
-    )
+    assert lines[2] == ('[0,"task.published","client","a",{"queue":"celery","retries":0,"task":"shop.charge"}]')
     moments = "".join(f"{line}\n" for line in lines[1:])
     assert hashlib.sha256(moments.encode()).hexdigest().startswith(digest)
 
@@ -117,8 +113,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.jsonl"
 
     assert refusal(path) == (
-        f"{path} cannot be read ([Errno 2] No such file or directory: '{path}'); expected a file of "
-        f"history.save()."
+        f"{path} cannot be read ([Errno 2] No such file or directory: '{path}'); expected a file of history.save()."
     )
 
 
@@ -166,9 +161,7 @@ def test_a_file_that_ends_within_a_line_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_lacks_lines_at_its_end_is_refused(tmp_path: Path) -> None:
     path = rewritten(saved(tmp_path), 5, None)
 
-    assert (
-        refusal(path) == f"{path}, line 4: the file ends after 3 moments; expected 4, as its first line says."
-    )
+    assert refusal(path) == f"{path}, line 4: the file ends after 3 moments; expected 4, as its first line says."
 
 
 def test_a_line_that_is_not_json_is_refused(tmp_path: Path) -> None:
@@ -190,9 +183,7 @@ def test_a_line_that_is_not_json_is_refused(tmp_path: Path) -> None:
 def test_a_line_that_is_no_moment_is_refused(tmp_path: Path, line: str) -> None:
     path = rewritten(saved(tmp_path), 3, line)
 
-    assert refusal(path) == (
-        f"{path}, line 3: is not a moment; expected [at_us, name, process, task_id, fields]."
-    )
+    assert refusal(path) == (f"{path}, line 3: is not a moment; expected [at_us, name, process, task_id, fields].")
 
 
 def test_a_moment_with_an_unknown_name_is_refused(tmp_path: Path) -> None:

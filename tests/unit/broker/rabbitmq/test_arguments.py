@@ -28,8 +28,7 @@ def test_a_value_is_shown_as_the_server_shows_it(value: object, shown: str) -> N
     with pytest.raises(Refusal) as refused:
         assert_equivalent("queue 'q' in vhost '/'", {}, {"x": value}, ["x"])
     assert refused.value.text == (
-        "PRECONDITION_FAILED - inequivalent arg 'x' for queue 'q' in vhost '/': "
-        f"received {shown} but current is none"
+        f"PRECONDITION_FAILED - inequivalent arg 'x' for queue 'q' in vhost '/': received {shown} but current is none"
     )
 
 

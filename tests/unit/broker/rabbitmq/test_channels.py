@@ -168,7 +168,5 @@ def test_without_an_observer_everything_works_the_same(world: World) -> None:
 def test_a_request_on_a_closed_connection_says_so(world: World) -> None:
     channel = world.channel("w1")
     channel.connection.close()
-    with pytest.raises(
-        Refused, match=r"^Connection 'w1' is closed; open another one with Server.connect\(\).$"
-    ):
+    with pytest.raises(Refused, match=r"^Connection 'w1' is closed; open another one with Server.connect\(\).$"):
         channel.queue_declare("q")

@@ -46,9 +46,7 @@ def test_queues_are_served_in_the_order_in_which_they_were_bound(world: World) -
     assert queues == ["b", "a"]
 
 
-def test_a_topic_exchange_forgets_keys_beyond_its_bound(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_topic_exchange_forgets_keys_beyond_its_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchanges, "_REMEMBERED_MAX", 2)
     channel = _bound(world, "topic")
     for key in ("k", "other", "third", "k"):
@@ -71,8 +69,7 @@ def test_headers_exchanges_can_be_declared_but_not_bound(world: World) -> None:
     with pytest.raises(UnsupportedError) as unsupported:
         channel.queue_bind("q", "amq.headers", "", {"x-match": "all"})
     assert str(unsupported.value) == (
-        "Binding queue 'q' to headers exchange 'amq.headers' is not simulated; "
-        "bind it to a direct or topic exchange."
+        "Binding queue 'q' to headers exchange 'amq.headers' is not simulated; bind it to a direct or topic exchange."
     )
     channel.queue_unbind("q", "amq.headers", "", {"x-match": "all"})
     assert channel.is_open

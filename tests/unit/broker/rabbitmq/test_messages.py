@@ -14,9 +14,7 @@ def _message(**properties: object) -> Message:
     return Message(1, "", "q", b"", properties)
 
 
-@pytest.mark.parametrize(
-    ("given", "effective"), [(None, 0), (0, 0), (3, 3), (5, 5), (6, 5), (255, 5), ("high", 0)]
-)
+@pytest.mark.parametrize(("given", "effective"), [(None, 0), (0, 0), (3, 3), (5, 5), (6, 5), (255, 5), ("high", 0)])
 def test_priority_is_limited_to_the_queues_maximum(given: object, effective: int) -> None:
     properties = {} if given is None else {"priority": given}
     assert _message(**properties).priority(5) == effective

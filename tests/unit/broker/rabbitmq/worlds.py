@@ -63,7 +63,5 @@ def delivered(connection: Connection) -> list[tuple[str, object, bool]]:
     events = taken(connection)
     assert all(isinstance(event, Deliver) for event in events), events
     return [
-        (event.consumer_tag, event.message.body, event.redelivered)
-        for event in events
-        if isinstance(event, Deliver)
+        (event.consumer_tag, event.message.body, event.redelivered) for event in events if isinstance(event, Deliver)
     ]
