@@ -49,7 +49,7 @@ def never(self):
 def environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A folder with ``shop.py``, where a new process finds tqsim and the plugin."""
     for name in list(os.environ):
-        if name.startswith(("PYTEST_XDIST", "COV_CORE", "COVERAGE_")) or name == "PYTEST_ADDOPTS":
+        if name.startswith(("PYTEST_XDIST", "COV_CORE", "COVERAGE_")) or name in ("PYTEST_ADDOPTS", "CI", "BUILD_NUMBER"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")  # the summary is cut at the terminal's width
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -243,7 +243,8 @@ class _Ended:
     """Remembers the backends and groups of results of one simulation, to end them with it."""
 
     def __init__(self) -> None:
-        self._backends: list[weakref.ref[Any]] = []
+        # An application without results makes a backend for every task: none may leave anything behind.
+        self._backends: dict[int, weakref.ref[Any]] = {}
         self._groups: dict[int, weakref.ref[Any]] = {}
 
     def install(self, kernel: Kernel) -> None:
@@ -253,7 +254,8 @@ class _Ended:
         backends, groups = self._backends, self._groups
 
         def new_backend(backend: Any, *args: Any, **kwargs: Any) -> None:
-            backends.append(weakref.ref(backend))
+            key = id(backend)
+            backends[key] = weakref.ref(backend, lambda reference: backends.pop(key, None))
             init_backend(backend, *args, **kwargs)
 
         def new_group(group: Any, *args: Any, **kwargs: Any) -> None:
@@ -265,7 +267,7 @@ class _Ended:
         patches.set(celery.result.ResultSet, "__init__", new_group)
 
     def _end(self) -> None:
-        for reference in self._backends:
+        for reference in list(self._backends.values()):
             backend = reference()
             if backend is not None:
                 backend.__dict__.update(dict.fromkeys(_QUESTIONS, _refuse))
