@@ -11,7 +11,7 @@ from tests.apps.shop import tasks
 
 
 def test_the_public_api_runs_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The block of the README's "Thirty seconds", with the shop of ``tests/apps``."""
+    """The block of the design, with the shop of ``tests/apps``."""
     monkeypatch.setitem(sys.modules, "shop", shop)
     monkeypatch.setitem(sys.modules, "shop.tasks", tasks)
     # fmt: off

@@ -156,3 +156,11 @@ def test_eager_without_a_worker_says_what_is_missing() -> None:
 def test_a_wrong_service_names_the_option(options: dict[str, object], message: str) -> None:
     with tqsim.Simulation(app) as sim, pytest.raises(tqsim.UsageError, match=f"^{re.escape(message)}$"):
         sim.service("payments", **options)
+
+
+def test_an_eager_block_that_is_never_left_ends_with_the_simulation() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1")
+        sim.eager().__enter__()
+        assert "send_task" in app.__dict__
+    assert "send_task" not in app.__dict__

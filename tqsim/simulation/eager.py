@@ -39,18 +39,23 @@ class Eager:
             real = app.send_task
             self._saved.append((app, app.__dict__.get("send_task")))
             app.__dict__["send_task"] = self._waiting(real)
+        # A block that is never left must not outlive the simulation.
+        self._kernel.patches.on_undo(self._restore)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._restore()
+        self._causes.end()
+
+    def _restore(self) -> None:
         for app, before in self._saved:
             if before is None:
                 app.__dict__.pop("send_task", None)
             else:
                 app.__dict__["send_task"] = before
         self._saved.clear()
-        self._causes.end()
 
     def _waiting(self, real: Any) -> Any:
         def send_task(*args: Any, **kwargs: Any) -> Any:
