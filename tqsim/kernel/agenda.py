@@ -75,12 +75,13 @@ class Agenda:
         self._queue = cast(_EventQueue, self._environment._queue)
         self._order = cast(_Counter, self._environment._eid)
         self._shells = 0
-        self.step = self._environment.step
+        #: The present moment in microseconds since the start; SimPy's own ``now``, without the way to it.
+        self.now_us = 0
 
-    @property
-    def now_us(self) -> int:
-        """The present moment in microseconds since the start of the simulation."""
-        return cast(int, self._environment._now)
+    def step(self) -> None:
+        """Let time jump to the next entry, and fire it."""
+        self.now_us = self._queue[0][0]
+        self._environment.step()
 
     @property
     def live_count(self) -> int:
@@ -92,9 +93,7 @@ class Agenda:
 
         Timers of one instant fire in the order in which they were made.
         """
-        now_us = cast(int, self._environment._now)
-        if due_us < now_us:
-            due_us = now_us
+        due_us = max(due_us, self.now_us)
         timer = Timer(self, due_us, action)
         heapq.heappush(self._queue, (due_us, 1, next(self._order), timer))
         return timer

@@ -74,7 +74,7 @@ class Kernel:
         self.processes: list[Process] = []
         self._forget_at = _FORGET_MIN
         self._names: Counter[str] = Counter()
-        self.main = Process(_MAIN_NAME, first_pid() + 1, self.spaces, self.chance.draws(_MAIN_NAME))
+        self.main = Process(_MAIN_NAME, first_pid() + 1, self.chance.draws(_MAIN_NAME))
         policy = parse_policy(options.policy, self.chance.stream("schedule"), options.preemption_us)
         self.loop = Loop(policy, self.main, self.main.draws, options.still_events_max)
         self.clock = Clock(self.loop, options.start, options.time_zone)
@@ -183,7 +183,7 @@ class Kernel:
         again = self._names[name]
         self._names[name] += 1
         draws = self.chance.draws(name, again) if again else self.chance.draws(name)
-        process = Process(name, self.system.new_pid(), self.spaces, draws, parent)
+        process = Process(name, self.system.new_pid(), draws, parent)
         self.spaces.enter(process)
         self._remember(process)
         if len(self.processes) > self._forget_at:
@@ -234,7 +234,7 @@ class Kernel:
         """Let one event after another happen while ``is_wanted()``; ``False`` at the limit."""
         while is_wanted():
             due_us = self.loop.agenda.next_due_us()
-            if not len(self.loop.policy) and (due_us is None or due_us > until_us):
+            if not self.loop.policy.ready and (due_us is None or due_us > until_us):
                 return False
             self.loop.pass_one_event()
         return True

@@ -13,7 +13,7 @@ from __future__ import annotations
 import _thread
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import greenlet
 
@@ -287,11 +287,13 @@ class Loop:
             if self.verdict is not None:
                 raise self.verdict
             self.housekeep()
-        if len(policy):
+        if policy.ready:
             fiber = policy.pick()
             if fiber.process.is_alive and not fiber.is_done:
                 self._resume(fiber)
-            self._count_still_event(fiber)
+            self._still_events += 1
+            if self._still_events > self._still_events_max:
+                self._fail_livelocked(fiber)
             return
         if self.on_quiet is not None:
             self.on_quiet()
@@ -307,16 +309,14 @@ class Loop:
             self._still_events = 0
         agenda.step()
 
-    def _count_still_event(self, fiber: Fiber) -> None:
-        self._still_events += 1
-        if self._still_events > self._still_events_max:
-            self._still_events = 0
-            raise NoProgress(
-                f"Livelock at {durations.text(self.now_us)}: {self._still_events_max:,} events happened "
-                f"without time moving. Last to run: {fiber.name} of {fiber.process.name}, waiting for "
-                f"{fiber.doing}. A task that publishes itself without a countdown does this; give it "
-                "a cost (sim.cost) or raise still_events_max."
-            )
+    def _fail_livelocked(self, fiber: Fiber) -> NoReturn:
+        self._still_events = 0
+        raise NoProgress(
+            f"Livelock at {durations.text(self.now_us)}: {self._still_events_max:,} events happened "
+            f"without time moving. Last to run: {fiber.name} of {fiber.process.name}, waiting for "
+            f"{fiber.doing}. A task that publishes itself without a countdown does this; give it "
+            "a cost (sim.cost) or raise still_events_max."
+        )
 
     def _resume(self, fiber: Fiber) -> None:
         """Run ``fiber`` until it parks or ends; called in the loop's greenlet."""

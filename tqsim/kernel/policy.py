@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import re
 from collections import deque
+from collections.abc import Collection
 from typing import Final, Protocol
 
 from tqsim.errors import UsageError
@@ -33,6 +34,10 @@ class SchedulingPolicy(Protocol):
 
     name: str
 
+    @property
+    def ready(self) -> Collection[Fiber]:
+        """The fibers that are ready, in no particular order."""
+
     def add(self, fiber: Fiber) -> None:
         """Take a fiber that became ready."""
 
@@ -42,9 +47,6 @@ class SchedulingPolicy(Protocol):
     def hold_back_us(self) -> int:
         """By how many microseconds the fiber that becomes ready now is delayed; usually 0."""
 
-    def __len__(self) -> int:
-        """How many fibers are ready."""
-
 
 class Fifo:
     """First ready, first run; never delays.  The default."""
@@ -52,16 +54,13 @@ class Fifo:
     name = "fifo"
 
     def __init__(self) -> None:
-        self._ready: deque[Fiber] = deque()
-        self.add = self._ready.append
-        self.pick = self._ready.popleft
+        self.ready: deque[Fiber] = deque()
+        self.add = self.ready.append
+        self.pick = self.ready.popleft
 
     def hold_back_us(self) -> int:
         """No delay, ever."""
         return 0
-
-    def __len__(self) -> int:
-        return len(self._ready)
 
 
 class RandomOrder:
@@ -70,22 +69,19 @@ class RandomOrder:
     name = "random"
 
     def __init__(self, draws: random.Random, preemption_us: int) -> None:
-        self._ready: list[Fiber] = []
+        self.ready: list[Fiber] = []
         self._draws = draws
         self._preemption_us = preemption_us
-        self.add = self._ready.append
+        self.add = self.ready.append
 
     def pick(self) -> Fiber:
         """Remove and return one of the ready fibers at random."""
-        ready = self._ready
+        ready = self.ready
         return ready.pop(self._draws.randrange(len(ready)) if len(ready) > 1 else 0)
 
     def hold_back_us(self) -> int:
         """A delay of up to the preemption for one wake-up in eight."""
         return _preempt(self._draws, self._preemption_us)
-
-    def __len__(self) -> int:
-        return len(self._ready)
 
 
 class PriorityChange:
@@ -97,19 +93,19 @@ class PriorityChange:
 
     def __init__(self, depth: int, draws: random.Random, preemption_us: int) -> None:
         self.name = f"pct({depth})"
-        self._ready: list[Fiber] = []
+        self.ready: list[Fiber] = []
         self._draws = draws
         self._preemption_us = preemption_us
         self._changes = sorted(draws.randrange(1, _PCT_HORIZON) for _ in range(depth - 1))
         self._picks = 0
         self._lowest = 0.0
-        self.add = self._ready.append
+        self.add = self.ready.append
 
     def pick(self) -> Fiber:
         """Remove and return the ready fiber of the highest priority."""
         self._picks += 1
-        best = max(range(len(self._ready)), key=lambda index: self._priority(self._ready[index]))
-        fiber = self._ready.pop(best)
+        best = max(range(len(self.ready)), key=lambda index: self._priority(self.ready[index]))
+        fiber = self.ready.pop(best)
         if self._changes and self._picks >= self._changes[0]:
             self._changes.pop(0)
             self._lowest -= 1.0
@@ -124,9 +120,6 @@ class PriorityChange:
         if fiber.priority is None:
             fiber.priority = self._draws.random()
         return fiber.priority
-
-    def __len__(self) -> int:
-        return len(self._ready)
 
 
 def parse_policy(text: str, draws: random.Random, preemption_us: int) -> SchedulingPolicy:

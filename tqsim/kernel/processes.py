@@ -22,15 +22,35 @@ __all__ = ["Cell", "Process", "SpaceMap"]
 class Cell:
     """One place whose value belongs to a process: a key of a namespace.
 
-    ``fresh(process)`` gives the value a new process starts with.
+    ``fresh(process)`` gives the value a new process starts with.  ``is_rebound=False`` says that a
+    process only ever changes its value in place, so that it need not be read back.
     """
 
-    __slots__ = ("fresh", "key", "namespace")
+    __slots__ = ("fresh", "is_rebound", "key", "namespace")
 
-    def __init__(self, namespace: MutableMapping[str, Any], key: str, fresh: Callable[[Process], Any]) -> None:
+    def __init__(
+        self,
+        namespace: MutableMapping[str, Any],
+        key: str,
+        fresh: Callable[[Process], Any],
+        *,
+        is_rebound: bool = True,
+    ) -> None:
         self.namespace = namespace
         self.key = key
         self.fresh = fresh
+        self.is_rebound = is_rebound
+
+
+class _Values:
+    """What a process has in the cells of one namespace."""
+
+    __slots__ = ("by_key", "namespace", "rebound")
+
+    def __init__(self, namespace: MutableMapping[str, Any], cells: Sequence[Cell], by_key: dict[str, Any]) -> None:
+        self.namespace = namespace
+        self.by_key = by_key
+        self.rebound = tuple(cell.key for cell in cells if cell.is_rebound and cell.key in by_key)
 
 
 class SpaceMap:
@@ -56,12 +76,13 @@ class SpaceMap:
                     values = {cell.key: namespace[cell.key] for cell in members if cell.key in namespace}
                 else:
                     values = {cell.key: cell.fresh(process) for cell in members}
-                process.values.append(values)
+                process.values.append(_Values(namespace, members, values))
 
     def enter(self, process: Process) -> None:
         """Give a new process fresh values for every cell."""
         self.processes.append(process)
-        process.values.extend({cell.key: cell.fresh(process) for cell in cells} for _, cells in self.groups)
+        for namespace, cells in self.groups:
+            process.values.append(_Values(namespace, cells, {cell.key: cell.fresh(process) for cell in cells}))
 
 
 class Process:
@@ -71,7 +92,7 @@ class Process:
     sent to it by mistake can never reach a real process.  ``parent`` is set for a pool child.
     """
 
-    def __init__(self, name: str, pid: int, spaces: SpaceMap, draws: Draws, parent: Process | None = None) -> None:
+    def __init__(self, name: str, pid: int, draws: Draws, parent: Process | None = None) -> None:
         self.name = name
         self.pid = pid
         self.parent = parent
@@ -82,19 +103,19 @@ class Process:
         self.on_death: list[Callable[[], None]] = []
         self.exit_code: int | None = None
         self.thread_state: dict[Any, Any] = {}
-        self.values: list[dict[str, Any]] = []
-        self._spaces = spaces
+        self.values: list[_Values] = []
 
     def unload(self) -> None:
         """Keep the values that stand in the process-local places; another process comes."""
-        for (namespace, _), values in zip(self._spaces.groups, self.values, strict=True):
-            for key in values:
-                values[key] = namespace[key]
+        for values in self.values:
+            namespace, by_key = values.namespace, values.by_key
+            for key in values.rebound:
+                by_key[key] = namespace[key]
 
     def load(self) -> None:
         """Put the process's own values in their places."""
-        for (namespace, _), values in zip(self._spaces.groups, self.values, strict=True):
-            namespace.update(values)
+        for values in self.values:
+            values.namespace.update(values.by_key)
 
     def die(self, exit_code: int) -> bool:
         """End the process at once: none of its fibers is ever resumed.

@@ -42,7 +42,6 @@ class ModuleGlobals:
         self._places = [
             (module, name) for module in _modules(apps) for name, value in vars(module).items() if _is_data(name, value)
         ]
-        self._marks: dict[Any, list[tuple[int, int]]] = {}
         #: The names of the globals that task code has changed, in the order in which it was noticed.
         self.changed: dict[str, None] = {}
 
@@ -67,14 +66,28 @@ class ModuleGlobals:
         if not self._places:
             return
 
+        places = [(vars(module), name) for module, name in self._places]
+        # By type: this runs twice for every task, and the check of an abstract class is slow.
+        growing = {
+            list,
+            dict,
+            set,
+            *(type(vars(module)[name]) for module, name in self._places if _grows(module, name)),
+        }
+        marks: dict[Any, list[tuple[Any, int]]] = {}
+
+        def look() -> list[tuple[Any, int]]:
+            values = [namespace.get(name) for namespace, name in places]
+            return [(value, len(value) if type(value) in growing else 0) for value in values]
+
         def before(task_id: Any = None, **kwargs: Any) -> None:
-            self._marks[task_id] = [_mark(vars(module).get(name)) for module, name in self._places]
+            marks[task_id] = look()
 
         def after(task_id: Any = None, **kwargs: Any) -> None:
-            marks = self._marks.pop(task_id, None)
-            for (module, name), mark in zip(self._places, marks or (), strict=False):
-                if _mark(vars(module).get(name)) != mark:
-                    self._notice(f"{module.__name__}.{name}")
+            now = look()
+            for place, mark, (value, length) in zip(self._places, marks.pop(task_id, now), now, strict=True):
+                if value is not mark[0] or length != mark[1]:
+                    self._notice(f"{place[0].__name__}.{place[1]}")
 
         for signal, receiver in ((signals.task_prerun, before), (signals.task_postrun, after)):
             signal.connect(receiver, weak=False)
@@ -112,5 +125,6 @@ def _is_data(name: str, value: Any) -> bool:
     return not name.startswith("__") and not isinstance(value, _NOT_DATA) and not callable(value)
 
 
-def _mark(value: Any) -> tuple[int, int]:
-    return id(value), len(value) if isinstance(value, Sized) else 0
+def _grows(module: types.ModuleType, name: str) -> bool:
+    value = vars(module)[name]
+    return isinstance(value, Sized) and not isinstance(value, (str, bytes, tuple, frozenset))

@@ -86,8 +86,12 @@ def celery_cells() -> list[Cell]:
 
         return fresh
 
-    cells = [Cell(vars(_state), name, of_process(name)) for name in _COLLECTIONS if hasattr(_state, name)]
-    cells += [Cell(vars(module), alias, of_process(name)) for module, alias, name in _ALIASES if hasattr(module, alias)]
+    places = [(_state, name, name) for name in _COLLECTIONS] + list(_ALIASES)
+    cells = [
+        Cell(vars(module), alias, of_process(name), is_rebound=False)
+        for module, alias, name in places
+        if hasattr(module, alias)
+    ]
     cells += [
         Cell(vars(_state), "should_stop", lambda process: None),
         Cell(vars(_state), "should_terminate", lambda process: None),
@@ -155,22 +159,21 @@ def _lead_defaults(patches: Patches, function: types.FunctionType, owners: dict[
 def _late(value: Any, owners: dict[int, str]) -> Any:
     name = owners.get(id(getattr(value, "__self__", None)))
     if name is not None:
-        return _LateMethod(name, value.__name__)
+        return _late_method(name, value.__name__)
     name = owners.get(id(value))
     if name is not None:
         return _LateCollection(name)
     return value
 
 
-class _LateMethod:
+def _late_method(name: str, method: str) -> Callable[..., Any]:
     """A method of a collection that is looked up whenever it is called."""
+    namespace = vars(_state)
 
-    def __init__(self, name: str, method: str) -> None:
-        self._name = name
-        self._method = method
+    def late(*args: Any) -> Any:
+        return getattr(namespace[name], method)(*args)
 
-    def __call__(self, *args: Any) -> Any:
-        return getattr(vars(_state)[self._name], self._method)(*args)
+    return late
 
 
 class _LateCollection:

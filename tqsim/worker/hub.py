@@ -20,6 +20,7 @@ from vine import Thenable, promise
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.kernel import TIMED_OUT
+from tqsim.kernel.agenda import Timer
 from tqsim.kernel.fibers import Fiber
 from tqsim.kernel.kernel import Kernel
 
@@ -124,8 +125,11 @@ class _Poller:
         self._flags: dict[int, int] = {}
         self._wires: dict[int, Any] = {}
         self._parked: Fiber | None = None
+        self._alarm: Timer | None = None
+        self._deadline_us: int | None = None
         self._is_woken = False
         self._was_quiet = False
+        kernel.loop.require_current().process.on_death.append(self._forget_alarm)
 
     def register(self, fd: Any, flags: int) -> int:
         number = fd if isinstance(fd, int) else int(fd.fileno())
@@ -161,13 +165,46 @@ class _Poller:
         timeout_us, is_timer = self._wait_us(timeout)
         self._parked = loop.require_current()
         before = len(self._parked.interrupts)
+        self._set_alarm(timeout_us)
         try:
-            answer = loop.park("an event", timeout_us)
+            answer = loop.park("an event")
         finally:
             self._parked = None
         self._was_quiet = answer is TIMED_OUT and not is_timer and not before
         self._is_woken = False
         return self._ready()
+
+    def _set_alarm(self, timeout_us: int | None) -> None:
+        """Be woken after ``timeout_us``.
+
+        A busy worker waits anew for every message and hardly ever until the end, so an alarm that
+        rings too early is kept, and set again when it does.
+        """
+        if timeout_us is None:
+            self._forget_alarm()
+            return
+        loop = self._kernel.loop
+        deadline_us = self._deadline_us = loop.now_us + timeout_us
+        if self._alarm is None or self._alarm.due_us > deadline_us:
+            self._forget_alarm()
+            self._deadline_us = deadline_us
+            self._alarm = loop.call_later(timeout_us, self._ring)
+
+    def _forget_alarm(self) -> None:
+        self._deadline_us = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ring(self) -> None:
+        loop, deadline_us = self._kernel.loop, self._deadline_us
+        self._alarm = None
+        if self._parked is None or deadline_us is None:
+            return
+        if deadline_us <= loop.now_us:
+            loop.wake(self._parked, TIMED_OUT)
+        else:
+            self._alarm = loop.call_later(deadline_us - loop.now_us, self._ring)
 
     def _wait_us(self, timeout: float | None) -> tuple[int | None, bool]:
         """How long to wait, and whether a timer is due then."""
@@ -225,9 +262,8 @@ def hub_class(kernel: Kernel) -> type:
                 waker.wake = self._poller.wake
 
         def _create_waker(self) -> _Waker:
-            wire = kernel.wires.new(lambda: False)
-            self._waker = _Waker(wire, self.poller)
-            self.poller.register(wire.number, READ)
+            # Not among what is polled: nothing is ever written to it.
+            self._waker = _Waker(kernel.wires.new(lambda: False), self.poller)
             return self._waker
 
         def _pop_ready(self) -> OrderedSet:

@@ -221,7 +221,7 @@ def _polling(kernel: Kernel, real: Callable[..., Any]) -> Callable[..., Any]:
         on_interval = kwargs.pop("on_interval", None)
 
         def look() -> None:
-            if timeout is None and not len(loop.policy) and loop.agenda.next_due_us() is None:
+            if timeout is None and not loop.policy.ready and loop.agenda.next_due_us() is None:
                 fiber = loop.require_current()
                 raise NoProgress(
                     f"Nothing is left to happen at {durations.text(loop.now_us)}, and {fiber.name} waits for "

@@ -23,7 +23,7 @@ def order(text: str, seed: int, names: str) -> str:
     for name in names:
         fiber: Any = Ready(name)
         policy.add(fiber)
-    return "".join(policy.pick().name for _ in range(len(policy)))
+    return "".join(policy.pick().name for _ in range(len(policy.ready)))
 
 
 def test_fifo_runs_in_the_order_of_becoming_ready() -> None:
