@@ -46,9 +46,9 @@ def client():
     raise KeyError(here)
 
 def test_error_of_a_process(sim):
-    sim.client(client)
+    process = sim.client(client)
     sim.run_until_idle()
-    raise ValueError("the client's error did not arrive")
+    process.result()
 """
 
 
@@ -102,3 +102,48 @@ def test_post_mortem_stands_where_the_test_failed_with_the_simulation_open(debug
             "*('after', None, True)",
         ]
     )
+
+
+HOOK = """
+import _pytest.timing
+import os
+import pdb
+import threading
+import time
+
+class Recorder(pdb.Pdb):
+    def interaction(self, frame, traceback):
+        while traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        print(f"<innermost {traceback.tb_frame.f_code.co_name}>")
+        os.write(asking[1], b"?")
+        for since in (_pytest.timing.time() - started, float(os.read(answering[0], 99))):
+            print(f"<real {since < 50}>")  # and not the time until the virtual year 2030
+        self.set_quit()
+
+# A debugger may have threads of its own: they run on, and in real time.
+started = time.time()
+asking, answering = os.pipe(), os.pipe()
+
+def answer():
+    while os.read(asking[0], 1):
+        os.write(answering[1], str(time.time() - started).encode())
+
+threading.Thread(target=answer, daemon=True).start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "innermost"), [("test_fails", "test_fails"), ("test_error_of_a_process", "client")], ids=["test", "client"]
+)
+def test_post_mortem_hook_gets_the_traceback_in_real_time(
+    environment: pytest.Pytester, debug: Run, name: str, innermost: str
+) -> None:
+    environment.makepyfile(recorder=HOOK)
+    # Named as a plugin too, so that it is imported, and its thread started, before a simulation opens.
+    result = debug("-p", "recorder", "-k", name, "--pdb", "--pdbcls=recorder:Recorder", commands=[])
+    assert [line for line in result.outlines if line.startswith("<")] == [
+        f"<innermost {innermost}>",
+        "<real True>",
+        "<real True>",
+    ]
