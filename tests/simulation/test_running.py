@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
+import threading
+import time
 
 import pytest
 
@@ -73,6 +75,60 @@ def test_a_client_that_has_not_finished_says_what_it_waits_for() -> None:
         with pytest.raises(tqsim.UsageError) as caught:
             client.result()
     assert str(caught.value).startswith("Client 'client1' has not finished: it waits for ")
+
+
+def test_a_naive_moment_is_in_the_time_zone_of_the_simulation() -> None:
+    with tqsim.Simulation(app, start="2030-07-01T12:00:00", timezone="Europe/Berlin") as sim:
+        assert sim.now == datetime.datetime(2030, 7, 1, 10, tzinfo=datetime.UTC)
+        sim.run(until=datetime.datetime(2030, 7, 1, 13))
+        assert sim.elapsed == 3600
+        assert sim.client(datetime.datetime.now) is not None
+        with pytest.raises(tqsim.UsageError) as caught:
+            sim.run(until=datetime.datetime(2030, 7, 1, 12, 30))
+    assert str(caught.value) == (
+        "run(until=datetime.datetime(2030, 7, 1, 12, 30)) is in the past; it is 2030-07-01T13:00:00+02:00 now."
+    )
+
+
+@pytest.mark.parametrize("wait", ["livelock", "nothing", "result"])
+def test_every_verdict_of_no_progress_ends_with_the_line_that_reproduces_it(wait: str) -> None:
+    def spin() -> None:
+        while True:
+            time.sleep(0)  # virtual
+
+    with tqsim.Simulation(app, seed=5, still_events_max=1000) as sim, pytest.raises(tqsim.NoProgress) as caught:
+        if wait == "livelock":
+            sim.client(spin)
+            sim.run(for_=1)
+        elif wait == "nothing":
+            threading.Event().wait()
+        else:
+            charge.delay(1).get()
+    assert str(caught.value).splitlines()[1:] == [sim.history.info.line]
+    assert sim.history.info.line.startswith("Reproduce: seed=5 policy=fifo ")
+
+
+def test_an_error_in_a_client_is_recorded_and_logged_also_when_nobody_asks_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails() -> None:
+        time.sleep(2)  # virtual
+        raise ValueError("no stock")
+
+    with tqsim.Simulation(app) as sim:
+        sim.client(fails, "shopper")
+        sim.client(lambda: None, "visitor")
+        sim.client(lambda: time.sleep(9), "sleeper").kill()  # virtual
+        sim.run_until_idle()
+    ends = [moment for moment in sim.history.moments if moment.fields.get("kind") == "client"][3:]
+    assert [(moment.at, moment.name, moment.process, moment.fields.get("error")) for moment in ends] == [
+        (0.0, "process.killed", "sleeper", None),
+        (0.0, "process.stopped", "visitor", None),
+        (2.0, "process.crashed", "shopper", "ValueError: no stock"),
+    ]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "Client 'shopper' ended with an error"
+    ]
 
 
 def test_an_error_in_a_client_is_raised_by_its_result() -> None:

@@ -33,3 +33,10 @@ def test_its_locks_and_captured_clocks_are_virtual_too() -> None:
         assert paid.get(timeout=10) == "paid"
     assert _guard is before
     assert stamp.run.__defaults__ == (time.time,)
+
+
+def test_an_application_that_joins_inside_an_eager_block_is_waited_for() -> None:
+    with tqsim.Simulation(app) as sim, sim.eager():
+        sim.worker("w2", app=other, queues="other")
+        result = stamp.apply_async(queue="other", countdown=9)
+        assert (result.state, sim.elapsed) == ("SUCCESS", 10.0)

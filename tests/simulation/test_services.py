@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from celery import Celery
 
 import tqsim
 from tests.apps.shop.tasks import ProviderDown, app, capture, charge, mail, tidy
@@ -137,7 +138,7 @@ def test_eager_without_a_worker_says_what_is_missing() -> None:
         mail.delay(1)
     assert re.fullmatch(
         r"eager: shop\.mail has not come to an end within 1h of virtual time\. Still there: shop\.mail [0-9a-f-]{36}\. "
-        r"Is a worker running that consumes its queue\?",
+        r"Is a worker running that consumes its queue\?\nReproduce: seed=0 .*",
         str(caught.value),
     )
 
@@ -159,8 +160,22 @@ def test_a_wrong_service_names_the_option(options: dict[str, object], message: s
 
 
 def test_an_eager_block_that_is_never_left_ends_with_the_simulation() -> None:
+    real = Celery.send_task
     with tqsim.Simulation(app) as sim:
         sim.worker("w1")
         sim.eager().__enter__()
-        assert "send_task" in app.__dict__
-    assert "send_task" not in app.__dict__
+        assert Celery.send_task is not real
+    assert Celery.send_task is real
+
+
+def test_a_fault_is_added_to_an_open_simulation_only() -> None:
+    fault = tqsim.faults.broker_restart(at="1s")
+    sim = tqsim.Simulation(app)
+    with pytest.raises(tqsim.UsageError) as early:
+        sim.faults.add(fault)
+    with sim:
+        pass
+    with pytest.raises(tqsim.ClosedError) as late:
+        sim.faults.add(fault)
+    assert str(early.value) == "The simulation is not open; use it as: with tqsim.Simulation(app) as sim: ..."
+    assert str(late.value) == "The simulation has ended; nothing can happen in it any more."

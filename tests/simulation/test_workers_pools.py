@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 import os
 import threading
 import time
@@ -278,3 +279,24 @@ def test_a_task_that_changes_its_arguments_changes_nothing_of_another_run() -> N
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         assert work.delay([7]).get(timeout=10)[-1] == 2
+
+
+def test_a_pool_of_threads_ends_with_the_simulation_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    """A thread of ``concurrent.futures`` logs whatever ends it, and so does the task below."""
+    app = make_app()
+
+    @app.task
+    def wait() -> None:
+        try:
+            time.sleep(60)  # virtual
+        except BaseException:
+            logging.getLogger("shop").critical("interrupted")
+            raise
+
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=2, pool="threads")
+        wait.delay()
+        sim.run(for_=1)
+        assert len(sim.history.moments_named("task.started")) == 1
+    logging.getLogger("shop").critical("afterwards")
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == ["afterwards"]

@@ -31,7 +31,7 @@ from tqsim.kernel.fibers import Fiber
 from tqsim.kernel.loop import Loop
 from tqsim.kernel.patches import Patches
 
-__all__ = ["Clock", "parse_start"]
+__all__ = ["Clock", "parse_start", "parse_zone"]
 
 _RealDatetime: Final = freezegun.api.real_datetime
 _RealDate: Final = freezegun.api.real_date
@@ -52,10 +52,20 @@ _REAL_CLOCK_GETTIME: Final = time.clock_gettime
 _REAL_CLOCK_GETTIME_NS: Final = time.clock_gettime_ns
 
 
-def parse_start(start: str | datetime_module.datetime) -> datetime_module.datetime:
-    """Return the start of a simulation as an aware UTC ``datetime``.
+def parse_zone(time_zone: str) -> ZoneInfo:
+    """Return the time zone of that name, or raise :class:`~tqsim.UsageError` when there is none."""
+    try:
+        return ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise UsageError(
+            f'timezone={time_zone!r} is not a known time zone; expected a name such as "UTC" or "Europe/Paris".'
+        ) from None
 
-    Raises :class:`~tqsim.UsageError` for text that is no ISO 8601 date; a naive value is UTC.
+
+def parse_start(start: str | datetime_module.datetime, zone: datetime_module.tzinfo = _UTC) -> datetime_module.datetime:
+    """Return the start of a simulation as an aware UTC ``datetime``; a naive value is in ``zone``.
+
+    Raises :class:`~tqsim.UsageError` for text that is no ISO 8601 date.
     """
     if isinstance(start, _RealDatetime):
         value = start
@@ -67,7 +77,7 @@ def parse_start(start: str | datetime_module.datetime) -> datetime_module.dateti
                 f'start={start!r} is not a date and time; expected ISO 8601 such as "2030-01-01T00:00:00Z".'
             ) from None
     if value.tzinfo is None:
-        return value.replace(tzinfo=_UTC)
+        value = value.replace(tzinfo=zone)
     return value.astimezone(_UTC)
 
 
@@ -81,12 +91,7 @@ class Clock:
         self._loop = loop
         self._start_us = (start - _EPOCH) // _MICROSECOND
         self.time_zone = time_zone
-        try:
-            self._zone = ZoneInfo(time_zone)
-        except (ZoneInfoNotFoundError, ValueError, TypeError):
-            raise UsageError(
-                f'timezone={time_zone!r} is not a known time zone; expected a name such as "UTC" or "Europe/Paris".'
-            ) from None
+        self.zone = parse_zone(time_zone)
 
     @property
     def epoch_us(self) -> int:
@@ -119,8 +124,8 @@ class Clock:
     def replacements(self) -> dict[Any, Any]:
         """The standard library's time functions and classes, with their stand-ins."""
         functions = _TimeFunctions(self, self._loop).replacements()
-        functions[_RealDatetime] = _datetime_class(self, self._loop, self._zone)
-        functions[_RealDate] = _date_class(self, self._loop, self._zone)
+        functions[_RealDatetime] = _datetime_class(self, self._loop, self.zone)
+        functions[_RealDate] = _date_class(self, self._loop, self.zone)
         return functions
 
     def install(self, patches: Patches, replacements: dict[Any, Any]) -> None:

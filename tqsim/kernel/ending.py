@@ -8,7 +8,10 @@ block can hold up the end.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 import greenlet
@@ -24,12 +27,27 @@ _REFUSALS_MAX: Final = 100
 def end_fibers(fibers: Iterable[Fiber], enter: Callable[[Fiber], None]) -> None:
     """End suspended fibers one after another; ``enter`` makes one the running fiber."""
     here = greenlet.getcurrent()
-    for fiber in fibers:
-        if fiber.greenlet is None or fiber.greenlet.dead:
-            continue
-        fiber.greenlet.parent = here
-        enter(fiber)
-        fiber.greenlet.throw(FiberExit)
+    with _nothing_logged():
+        for fiber in fibers:
+            if fiber.greenlet is None or fiber.greenlet.dead:
+                continue
+            fiber.greenlet.parent = here
+            enter(fiber)
+            fiber.greenlet.throw(FiberExit)
+
+
+@contextmanager
+def _nothing_logged() -> Iterator[None]:
+    """Drop what is logged meanwhile: it is after the end, and mostly about ``FiberExit``.
+
+    The threads of a ``ThreadPoolExecutor`` for example log whatever ends them.
+    """
+    before = logging.root.manager.disable
+    logging.disable(sys.maxsize)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def refuse_to_wait(fiber: Fiber | None) -> NoReturn:

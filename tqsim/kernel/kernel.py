@@ -216,6 +216,10 @@ class Kernel:
 
     # -- running ------------------------------------------------------------------------------
 
+    def is_test(self) -> bool:
+        """Whether the fiber that opened the simulation is running: the test itself."""
+        return self.loop.current is self.loop.main
+
     def run_until(self, due_us: int) -> None:
         """Let everything happen that is due up to ``due_us``, then stand at that moment."""
         if due_us > self.loop.now_us:

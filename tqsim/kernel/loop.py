@@ -56,6 +56,8 @@ class Loop:
         self.housekeep_at = 0
         #: What the stall watchdog found or a real signal raised, until whoever runs the simulation is told.
         self.verdict: BaseException | None = None
+        #: The line that ends every verdict of no progress.
+        self.reproduction = ""
         self.main = Fiber("main", main, self.next_ident(), draws)
         self.main.greenlet = greenlet.getcurrent()
         main.fibers.append(self.main)
@@ -304,14 +306,14 @@ class Loop:
             self.wake(self.main, True)
             return
         if due_us is None:
-            raise NoProgress(self._nothing_left())
+            raise self.no_progress(self._nothing_left())
         if due_us > agenda.now_us:
             self._still_events = 0
         agenda.step()
 
     def _fail_livelocked(self, fiber: Fiber) -> NoReturn:
         self._still_events = 0
-        raise NoProgress(
+        raise self.no_progress(
             f"Livelock at {durations.text(self.now_us)}: {self._still_events_max:,} events happened "
             f"without time moving. Last to run: {fiber.name} of {fiber.process.name}, waiting for "
             f"{fiber.doing}. A task that publishes itself without a countdown does this; give it "
@@ -371,6 +373,10 @@ class Loop:
         self.main.is_ready = False
         self._stepping = False
         self._resume(self.main)
+
+    def no_progress(self, text: str) -> NoProgress:
+        """Return the verdict ``text``, ended by the line that reproduces it."""
+        return NoProgress(f"{text}\n{self.reproduction}" if self.reproduction else text)
 
     def _nothing_left(self) -> str:
         return (

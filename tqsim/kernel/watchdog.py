@@ -64,7 +64,7 @@ class Watchdog:
 
     def _error(self) -> NoProgress:
         fiber = self._loop.current or self._loop.main
-        return NoProgress(
+        return self._loop.no_progress(
             f"Stalled at {durations.text(self._loop.now_us)}: {fiber.name} of {fiber.process.name} has not "
             f"given way for {self._stall_s:g} real seconds. It computes without end, or it blocks on "
             "something that is not simulated (a lock made before the simulation opened, a C extension, a "

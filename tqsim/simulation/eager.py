@@ -7,12 +7,14 @@ production; the test's own publish waits for all of it.
 
 from __future__ import annotations
 
+import functools
 from types import TracebackType
 from typing import Any, Self
 
+from celery import Celery
+
 from tqsim import durations
 from tqsim.durations import Duration
-from tqsim.errors import NoProgress
 from tqsim.kernel import Kernel
 from tqsim.simulation.causes import Causes
 
@@ -26,19 +28,17 @@ class Eager:
     jumps to them.  ``limit`` bounds the virtual time of one publish.
     """
 
-    def __init__(self, kernel: Kernel, apps: list[Any], causes: Causes, limit: Duration) -> None:
+    def __init__(self, kernel: Kernel, causes: Causes, limit: Duration) -> None:
         self._kernel = kernel
-        self._apps = apps
         self._causes = causes
         self._limit_us = durations.microseconds(limit, "limit")
-        self._saved: list[tuple[Any, Any]] = []
+        self._real: Any = None
 
     def __enter__(self) -> Self:
         self._causes.begin()
-        for app in self._apps:
-            real = app.send_task
-            self._saved.append((app, app.__dict__.get("send_task")))
-            app.__dict__["send_task"] = self._waiting(real)
+        # At the class: an application may join while the block is open.
+        self._real = Celery.send_task
+        Celery.send_task = self._waiting(self._real)
         # A block that is never left must not outlive the simulation.
         self._kernel.patches.on_undo(self._restore)
         return self
@@ -50,19 +50,16 @@ class Eager:
         self._causes.end()
 
     def _restore(self) -> None:
-        for app, before in self._saved:
-            if before is None:
-                app.__dict__.pop("send_task", None)
-            else:
-                app.__dict__["send_task"] = before
-        self._saved.clear()
+        if self._real is not None:
+            Celery.send_task, self._real = self._real, None
 
     def _waiting(self, real: Any) -> Any:
-        def send_task(*args: Any, **kwargs: Any) -> Any:
-            result = real(*args, **kwargs)
+        @functools.wraps(real)
+        def send_task(app: Any, name: Any, *args: Any, **kwargs: Any) -> Any:
+            result = real(app, name, *args, **kwargs)
             loop = self._kernel.loop
-            if loop.current is loop.main and not loop.is_closed:
-                self._wait_for(args[0] if args else kwargs.get("name"))
+            if self._kernel.is_test() and not loop.is_closed:
+                self._wait_for(name)
             return result
 
         return send_task
@@ -70,7 +67,7 @@ class Eager:
     def _wait_for(self, name: Any) -> None:
         until_us = self._kernel.loop.now_us + self._limit_us
         if not self._kernel.run_until_quiet(lambda: not self._causes.is_open, until_us):
-            raise NoProgress(
+            raise self._kernel.loop.no_progress(
                 f"eager: {name} has not come to an end within {durations.text(self._limit_us)} of virtual time. "
                 f"Still there: {self._causes.describe()}. Is a worker running that consumes its queue?"
             )

@@ -29,12 +29,14 @@ class FaultLines:
         workers: Mapping[str, WorkerProgram],
         services: Mapping[str, Service],
         note: Callable[..., None] | None,
+        require_open: Callable[[], None],
     ) -> None:
         self._kernel = kernel
         self._broker = broker
         self._workers = workers
         self._services = services
         self._note = note
+        self._require_open = require_open
 
     def add(self, fault: Fault) -> AbstractContextManager[Fault]:
         """Add a fault now; its times count from here.  What it strikes must exist already.
@@ -43,6 +45,7 @@ class FaultLines:
         been taken are not taken any more.  Raises :class:`~tqsim.UsageError` for anything else
         than a fault.
         """
+        self._require_open()
         if not isinstance(fault, Fault):
             raise UsageError(
                 f"faults.add({fault!r}): expected a fault such as tqsim.faults.outage('payments', at='5m', for_='1m')."

@@ -5,16 +5,20 @@ The main names are :class:`WorkerHandle`, :class:`BeatHandle` and :class:`Client
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from tqsim.errors import UsageError
+from tqsim.history import stable_text
 from tqsim.kernel import Kernel, Process
 from tqsim.kernel.fibers import Fiber
 from tqsim.worker.beat import BeatProgram
 from tqsim.worker.program import WorkerProgram
 
 __all__ = ["BeatHandle", "ClientHandle", "WorkerHandle"]
+
+_logger: Final = logging.getLogger("tqsim")
 
 
 class WorkerHandle:
@@ -115,10 +119,13 @@ class BeatHandle:
 class ClientHandle:
     """A client: a simulated process that runs one function; made by :meth:`tqsim.Simulation.client`."""
 
-    def __init__(self, kernel: Kernel, process: Process, function: Callable[[], Any]) -> None:
+    def __init__(
+        self, kernel: Kernel, process: Process, function: Callable[[], Any], note: Callable[..., None] | None
+    ) -> None:
         self._kernel = kernel
         self._process = process
         self._function = function
+        self._note = note
         self._value: Any = None
         self._error: BaseException | None = None
         self._has_returned = False
@@ -130,7 +137,18 @@ class ClientHandle:
             self._has_returned = True
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the client raised is its result
             self._error = error
+        self._tell_end()
         self._kernel.end_process(self._process, 0 if self._error is None else 1)
+
+    def _tell_end(self) -> None:
+        if self._error is not None:
+            # Nobody may ever ask for the result, and the error must not pass in silence.
+            _logger.error("Client %r ended with an error", self.name, exc_info=self._error)
+        if self._note is not None:
+            if self._error is None:
+                self._note("process.stopped", self.name, None, kind="client")
+            else:
+                self._note("process.crashed", self.name, None, kind="client", error=stable_text(self._error))
 
     @property
     def name(self) -> str:
@@ -146,6 +164,8 @@ class ClientHandle:
         """End it at once."""
         if self.is_done:
             raise UsageError(f"Client {self.name!r} cannot be killed: it has ended already.")
+        if self._note is not None:
+            self._note("process.killed", self.name, None, kind="client", signal="SIGKILL")
         self._kernel.end_process(self._process, -9)
 
     def result(self) -> Any:

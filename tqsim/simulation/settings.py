@@ -15,7 +15,7 @@ from tqsim import durations
 from tqsim.durations import Duration
 from tqsim.errors import UsageError
 from tqsim.kernel import KernelOptions
-from tqsim.kernel.clock import parse_start
+from tqsim.kernel.clock import parse_start, parse_zone
 
 __all__ = ["DEFAULT_START", "Settings", "installed_versions"]
 
@@ -53,7 +53,7 @@ class Settings:
         return KernelOptions(
             seed=self.seed,
             policy=self.policy,
-            start=parse_start(self.start),
+            start=parse_start(self.start, parse_zone(self.timezone)),
             time_zone=self.timezone,
             preemption_us=preemption_us if is_preempted else 0,
             still_events_max=self.still_events_max,

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tqsim import durations
 from tqsim.broker.profile import RabbitMQ, profile_for
 from tqsim.broker.rabbitmq.views import QueueView
 from tqsim.broker.redis import RedisRuntime
 from tqsim.broker.runtime import BrokerRuntime
 from tqsim.checks import run_checks
 from tqsim.durations import Duration
-from tqsim.errors import ClosedError, NoProgress, UsageError
+from tqsim.errors import ClosedError, UsageError
 from tqsim.history import History, RunInfo
 from tqsim.kernel import Kernel
 from tqsim.kernel.fibers import Fiber
@@ -32,6 +31,7 @@ from tqsim.simulation.globals import ModuleGlobals
 from tqsim.simulation.handles import BeatHandle, ClientHandle, WorkerHandle
 from tqsim.simulation.idleness import Idleness
 from tqsim.simulation.recording import Recorder
+from tqsim.simulation.running import Running
 from tqsim.simulation.sending import send_load
 from tqsim.simulation.settings import DEFAULT_START, Settings, installed_versions
 from tqsim.worker.beat import BeatProgram
@@ -51,7 +51,8 @@ class Simulation:
     ``broker`` is a profile such as ``tqsim.RabbitMQ()``; without it the application's URL decides.
     ``policy`` orders what is ready at one instant: ``"fifo"``, ``"random"`` or ``"pct(depth)"``;
     under the last two a fiber may also be held back, by at most ``preemption``.  ``start`` is the
-    first instant and ``timezone`` that of every process.  ``history=False`` keeps no record.
+    first instant and ``timezone`` that of every process, and of dates without one.  ``history=False``
+    keeps no record.
     ``isolate_globals=True`` gives every process its own copy of the application's module globals.
     ``allow_network`` lists ``"host:port"`` that real connections may go to.  A run ends with
     :class:`~tqsim.NoProgress` after ``still_events_max`` events without time moving, or when a
@@ -98,9 +99,10 @@ class Simulation:
             ),
             enabled=history,
         )  # fmt: skip
+        self._kernel.loop.reproduction = self.history.info.line
         self._recorder = Recorder(self._kernel, self.history) if history else None
         self._note = None if self._recorder is None else self._recorder.note
-        self._causes = Causes(self._is_test_fiber, self._running_tasks)
+        self._causes = Causes(self._kernel.is_test, self._running_tasks)
         self._broker = BrokerRuntime(self._kernel, profile, self._observers())
         self._redis = RedisRuntime(self._kernel)
         self._workers: dict[str, WorkerProgram] = {}
@@ -111,8 +113,11 @@ class Simulation:
         self._isolate_globals = isolate_globals
         self._globals = ModuleGlobals([app])
         self._state = "new"
-        self._idleness = Idleness(self._broker, self._workers, self._clients)
-        self.faults = FaultLines(self._kernel, self._broker, self._workers, self._services, self._note)
+        idleness = Idleness(self._broker, self._workers, self._clients)
+        self._running = Running(self._kernel, idleness)
+        self.faults = FaultLines(
+            self._kernel, self._broker, self._workers, self._services, self._note, self._require_open
+        )
 
     # -- opening and closing ------------------------------------------------------------------
 
@@ -191,9 +196,9 @@ class Simulation:
         name = name or f"client{len(self._clients) + 1}"
         self._require_new_name(name)
         process = self._kernel.new_process(name)
-        handle = self._clients[name] = ClientHandle(self._kernel, process, function)
         if self._note is not None:
             self._note("process.started", name, None, kind="client", pid=process.pid)
+        handle = self._clients[name] = ClientHandle(self._kernel, process, function, self._note)
         return handle
 
     def load(self, arrivals: Arrivals, signature: Any, name: str | None = None) -> ClientHandle:
@@ -266,9 +271,9 @@ class Simulation:
         ``limit`` of virtual time.
         """
         self._require_open()
-        self._require_test_fiber("eager")
+        self._running.require_test_fiber("eager")
         self._broker.observe_with(self._observers(is_eager=True))
-        return Eager(self._kernel, self._applications.all, self._causes, limit)
+        return Eager(self._kernel, self._causes, limit)
 
     def _observers(self, *, is_eager: bool = False) -> Callable[..., None] | None:
         """Who is told what the broker does: nobody, where nobody needs it."""
@@ -288,9 +293,6 @@ class Simulation:
     def _running_tasks(self) -> list[str]:
         runtimes = [program.runtime for program in self._workers.values() if program.runtime is not None]
         return [task_id for runtime in runtimes for task_id in runtime.running]
-
-    def _is_test_fiber(self) -> bool:
-        return self._kernel.loop.current is self._kernel.loop.main
 
     # -- running ------------------------------------------------------------------------------
 
@@ -317,22 +319,7 @@ class Simulation:
         left to happen, the verdict is :class:`~tqsim.NoProgress`.
         """
         self._require_open()
-        self._require_test_fiber("run")
-        if (for_ is None) == (until is None):
-            raise UsageError('run() takes for_="10m" or until=<datetime or predicate>, and only one of them.')
-        loop = self._kernel.loop
-        if for_ is not None:
-            self._kernel.run_until(loop.now_us + durations.microseconds(for_, "for_"))
-        elif callable(until):
-            self._run_until_true(until, durations.microseconds(limit, "limit"))
-        elif isinstance(until, datetime.datetime):
-            moment = until if until.tzinfo is not None else until.replace(tzinfo=datetime.UTC)
-            delta_us = (moment - self.now) // datetime.timedelta(microseconds=1)
-            if delta_us < 0:
-                raise UsageError(f"run(until={until!r}) is in the past; it is {self.now.isoformat()} now.")
-            self._kernel.run_until(loop.now_us + delta_us)
-        else:
-            raise UsageError(f"run(until={until!r}): expected a datetime or a function without arguments.")
+        self._running.run(for_=for_, until=until, limit=limit)
 
     def run_until_idle(self, *, limit: Duration = _LIMIT) -> None:
         """Run until nothing is left to do: no message ready or unacknowledged, no task or client running.
@@ -341,26 +328,7 @@ class Simulation:
         ``limit`` the verdict is :class:`~tqsim.NoProgress`, which names what it waited for.
         """
         self._require_open()
-        self._require_test_fiber("run_until_idle")
-        limit_us = durations.microseconds(limit, "limit")
-        if not self._kernel.run_until_quiet(self._idleness.is_idle, self._kernel.loop.now_us + limit_us):
-            raise NoProgress(
-                f"Not idle after {durations.text(limit_us)} of virtual time. Still there: "
-                f"{self._idleness.describe()}.\n{self.history.info.line}"
-            )
-
-    def _run_until_true(self, predicate: Callable[[], object], limit_us: int) -> None:
-        until_us = self._kernel.loop.now_us + limit_us
-        if not self._kernel.run_while(lambda: not predicate(), until_us):
-            name = getattr(predicate, "__name__", repr(predicate))
-            raise NoProgress(
-                f"run(until={name}): not true within {durations.text(limit_us)} of virtual time, and nothing "
-                f"more happens before. Still there: {self._idleness.describe()}.\n{self.history.info.line}"
-            )
-
-    def _require_test_fiber(self, what: str) -> None:
-        if not self._is_test_fiber():
-            raise UsageError(f"sim.{what}() was called inside the simulation; only the test itself may run it.")
+        self._running.run_until_idle(limit=limit)
 
     # -- looking and judging ------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from vine import promise
 
 from tqsim import durations
 from tqsim.durations import MICROSECONDS_PER_SECOND
-from tqsim.errors import ClosedError, NoProgress, UnsupportedError
+from tqsim.errors import ClosedError, UnsupportedError
 from tqsim.kernel import TIMED_OUT, Cell, Kernel
 from tqsim.kernel.steady import SteadySet
 from tqsim.worker import stores
@@ -223,7 +223,7 @@ def _polling(kernel: Kernel, real: Callable[..., Any]) -> Callable[..., Any]:
         def look() -> None:
             if timeout is None and not loop.policy.ready and loop.agenda.next_due_us() is None:
                 fiber = loop.require_current()
-                raise NoProgress(
+                raise loop.no_progress(
                     f"Nothing is left to happen at {durations.text(loop.now_us)}, and {fiber.name} waits for "
                     f"the result of {_names(asked)}. Is a worker running that consumes the queue?"
                 )
