@@ -6,6 +6,7 @@ import datetime
 import re
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -90,20 +91,28 @@ def test_a_naive_moment_is_in_the_time_zone_of_the_simulation() -> None:
     )
 
 
-@pytest.mark.parametrize("wait", ["livelock", "nothing", "result"])
-def test_every_verdict_of_no_progress_ends_with_the_line_that_reproduces_it(wait: str) -> None:
-    def spin() -> None:
-        while True:
-            time.sleep(0)  # virtual
+def spin() -> None:
+    """Give way for ever without letting time pass."""
+    while True:
+        time.sleep(0)  # virtual
 
+
+def run_a_spinning_client(sim: tqsim.Simulation) -> None:
+    """Run into the livelock guard."""
+    sim.client(spin)
+    sim.run(for_=1)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [run_a_spinning_client, lambda sim: threading.Event().wait(), lambda sim: charge.delay(1).get()],
+    ids=["livelock", "nothing left", "result"],
+)
+def test_every_verdict_of_no_progress_ends_with_the_line_that_reproduces_it(
+    wait: Callable[[tqsim.Simulation], object],
+) -> None:
     with tqsim.Simulation(app, seed=5, still_events_max=1000) as sim, pytest.raises(tqsim.NoProgress) as caught:
-        if wait == "livelock":
-            sim.client(spin)
-            sim.run(for_=1)
-        elif wait == "nothing":
-            threading.Event().wait()
-        else:
-            charge.delay(1).get()
+        wait(sim)
     assert str(caught.value).splitlines()[1:] == [sim.history.info.line]
     assert sim.history.info.line.startswith("Reproduce: seed=5 policy=fifo ")
 

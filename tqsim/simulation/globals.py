@@ -77,7 +77,7 @@ class ModuleGlobals:
         marks: dict[Any, list[tuple[Any, int]]] = {}
 
         def look() -> list[tuple[Any, int]]:
-            values = [namespace.get(name) for namespace, name in places]
+            values: list[Any] = [namespace.get(name) for namespace, name in places]
             return [(value, len(value) if type(value) in growing else 0) for value in values]
 
         def before(task_id: Any = None, **kwargs: Any) -> None:
