@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 import tqsim
-from tests.apps.shop.tasks import app, capture
+from tests.apps.shop.tasks import app, capture, mail
 
 _EMPTY = """
 import tqsim
@@ -141,4 +141,33 @@ def test_history_that_was_switched_off() -> None:
     assert str(caught.value) == (
         "This simulation keeps no history; open it with Simulation(..., history=True) to ask for moments, tasks, "
         "checks or a digest."
+    )
+
+
+def test_a_published_task_that_no_worker_knows_is_named_with_who_rejected_it() -> None:
+    """celery/worker/consumer/consumer.py, on_unknown_task: the message is rejected, the result is NotRegistered."""
+    with tqsim.Simulation(app, seed=3) as sim:
+        sim.worker("w1")
+        result = app.send_task("shop.charg", (1,))
+        sim.run_until_idle()
+        assert (result.state, type(result.result).__name__) == ("FAILURE", "NotRegistered")
+        with pytest.raises(tqsim.CheckFailed) as caught:
+            sim.check(tqsim.checks.nothing_lost())
+    assert str(caught.value).splitlines()[:2] == [
+        "nothing_lost() failed: 1 violation.",
+        (
+            f"  shop.charg {result.id}: it is lost, w1 knows no task of that name and rejected it: "
+            "is its module imported there?"
+        ),
+    ]
+
+
+def test_a_task_in_a_queue_that_nobody_consumes_is_named_with_the_queue() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", queues=["celery"])
+        mail.apply_async((1,), queue="emials")
+        with pytest.raises(tqsim.NoProgress) as caught:
+            sim.run_until_idle(limit="1h")
+    assert str(caught.value).splitlines()[0] == (
+        "Not idle after 1h of virtual time. Still there: 1 ready in queue 'emials' (nobody consumes it)."
     )

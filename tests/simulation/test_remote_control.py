@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from celery.exceptions import TaskRevokedError
+from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError
 
 import tqsim
 from tests.simulation.worker_stories import broker_story, make_app, starts, story
@@ -354,3 +354,25 @@ def test_two_tasks_terminated_at_once_with_a_number_for_the_signal() -> None:
         sim.run(for_=1)
         assert [result.state for result in results] == ["REVOKED", "REVOKED"]
         assert app.tasks[TASK].delay(0).get(timeout=1) == "done"
+
+
+def test_a_child_that_survives_the_signal_of_a_revoke_goes_on_working() -> None:
+    """SIGUSR1 is the soft time limit (billiard/pool.py, Worker.after_fork), which a task may catch."""
+    app = make_app()
+
+    @app.task(name="work")
+    def work() -> str:
+        try:
+            time.sleep(60)
+        except SoftTimeLimitExceeded:
+            return "early"
+        return "late"
+
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=1)
+        first = work.delay()
+        sim.run(for_=5)
+        first.revoke(terminate=True, signal="SIGUSR1")
+        assert first.get(timeout=60) == "early"
+        assert work.delay().get(timeout=90) == "late"
+        assert len(sim.history.moments_named("child.started")) == 1

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+from celery import Celery
+from kombu import Queue
 
 import tqsim
 from tests.apps.shop.tasks import app, charge, mail
@@ -189,3 +191,45 @@ def test_the_tests_own_exception_is_not_masked() -> None:
 
     with pytest.raises(KeyError, match="mine"):
         fails_inside()
+
+
+def test_a_queue_that_goes_with_its_consumers_is_work_when_it_carries_tasks() -> None:
+    other = Celery("brief", broker="memory://", backend="cache+memory://", set_as_current=False)
+    other.conf.task_queues = [Queue("celery", auto_delete=True)]
+
+    @other.task(name="brief.work", shared=False)
+    def work() -> str:
+        return "done"
+
+    with tqsim.Simulation(other) as sim:
+        sim.worker("w1", task_events=True)
+        result = work.apply_async(countdown=100)
+        sim.run_until_idle(limit="1h")
+        assert (result.state, sim.elapsed) == ("SUCCESS", 100.0)
+
+
+def test_queues_are_found_in_the_vhost_of_the_applications_url() -> None:
+    one = Celery("one", broker="amqp://guest@localhost/shop", set_as_current=False)
+    two = Celery("two", broker="amqp://guest@localhost/depot", set_as_current=False)
+
+    def work() -> None:
+        """Do nothing."""
+
+    for application in (one, two):
+        application.task(work, name="work", shared=False)
+    with tqsim.Simulation(one) as sim:
+        one.tasks["work"].delay()
+        assert sim.queue("celery").ready_count == 1
+        sim.worker("w2", app=two)
+        sim.run(for_=1)
+        two.tasks["work"].apply_async(countdown=60)
+        sim.run(for_=1)
+        with pytest.raises(tqsim.UsageError) as twice:
+            sim.queue("celery")
+        assert sim.queue("celery", vhost="depot").unacked_count == 1
+        with pytest.raises(tqsim.UsageError) as nowhere:
+            sim.queue("celery", vhost="/")
+    assert str(twice.value) == ("queue='celery' exists in several vhosts: 'shop', 'depot'; name one with vhost=...")
+    assert str(nowhere.value) == "queue='celery' does not exist; the queues of vhost '/' are: none."
+    queued = sim.history.moments_named("message.queued")
+    assert [moment.fields["queue"] for moment in queued] == ["celery", "depot:celery"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 
 import pytest
 from celery import Celery
@@ -179,3 +180,77 @@ def test_a_fault_is_added_to_an_open_simulation_only() -> None:
         sim.faults.add(fault)
     assert str(early.value) == "The simulation is not open; use it as: with tqsim.Simulation(app) as sim: ..."
     assert str(late.value) == "The simulation has ended; nothing can happen in it any more."
+
+
+@pytest.mark.parametrize("killed_at", ["1s", "3s"])
+def test_a_killed_worker_leaves_its_places_at_a_service_to_others(killed_at: str) -> None:
+    """Of three calls one is served; at 3 s it is over, and the next one has just been given its place."""
+    with tqsim.Simulation(app) as sim:
+        payments = sim.service("payments", latency="3s", capacity=1, replaces=_PROVIDER, reply=lambda order: order)
+        worker = sim.worker("w1", concurrency=3)
+        results = [capture.delay(order) for order in range(3)]
+        sim.run(for_=killed_at)
+        worker.kill()
+        assert (payments.in_service, payments.waiting) == (0, 0)
+        sim.worker("w2", concurrency=1)
+        last = capture.delay(3)
+        assert last.get(timeout=20) == 3
+        assert payments.in_service == 0
+        assert [result.state for result in results[1:]] != ["SUCCESS"] * 2
+
+
+def test_a_call_that_is_interrupted_while_it_waits_gives_its_turn_away() -> None:
+    with tqsim.Simulation(app) as sim:
+        payments = sim.service("payments", latency="10s", capacity=1, replaces=_PROVIDER, reply=lambda order: order)
+        sim.worker("w1", concurrency=2)
+        sim.worker("w2", concurrency=1)
+        capture.delay(0)
+        capture.apply_async((1,), countdown=1, soft_time_limit=4)
+        last = capture.apply_async((2,), countdown=2)
+        sim.run(for_="6s")
+        assert (payments.in_service, payments.waiting) == (1, 1)
+        assert last.get(timeout=20) == 2
+        assert payments.in_service == 0
+
+
+def test_capacity_bounds_what_is_served_at_once() -> None:
+    with tqsim.Simulation(app) as sim:
+        payments = sim.service("payments", latency="2s", capacity=2, replaces=_PROVIDER, reply=lambda order: order)
+        sim.worker("w1", concurrency=5)
+        for order in range(5):
+            capture.delay(order)
+        seen = []
+        for _ in range(7):
+            sim.run(for_="1s")
+            seen.append((payments.in_service, payments.waiting))
+        assert seen == [(2, 3), (2, 1), (2, 1), (1, 0), (1, 0), (0, 0), (0, 0)]
+
+
+def test_a_fault_that_is_removed_in_the_middle_is_repaired() -> None:
+    with tqsim.Simulation(app) as sim:
+        worker = sim.worker("w1")
+        payments = sim.service("payments", replaces=_PROVIDER)
+        faults = [
+            tqsim.faults.outage("payments", at="1s", for_="1h"),
+            tqsim.faults.worker_kill("w1", at="2s", restart_after="1h"),
+            tqsim.faults.broker_restart(at="3s", down_for="1h"),
+        ]
+        with ExitStack() as stack:
+            for fault in faults:
+                stack.enter_context(sim.faults.add(fault))
+            sim.run(for_="5s")
+            assert (payments.is_down, worker.is_alive) == (True, False)
+        sim.run(for_="10s")
+        assert (payments.is_down, worker.is_alive) == (False, True)
+        assert mail.delay(1).get(timeout=60) == 1
+
+
+def test_outages_of_the_broker_overlap() -> None:
+    with tqsim.Simulation(app) as sim:
+        for at in ("1s", "5s"):
+            sim.faults.add(tqsim.faults.broker_restart(at=at, down_for="10s"))
+        sim.run(for_="14s")
+        sim.restart_broker()
+        assert not sim.history.moments_named("broker.started")
+        sim.run(for_="2s")
+        assert [moment.at for moment in sim.history.moments_named("broker.stopped", "broker.started")] == [1.0, 15.0]

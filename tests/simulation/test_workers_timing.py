@@ -229,12 +229,14 @@ def test_a_child_is_replaced_after_its_share_of_tasks() -> None:
     app = make_app()
 
     @app.task(name="work")
-    def work() -> None:
+    def work(number: int) -> None:
         time.sleep(1)
+        if number % 2:
+            raise ValueError(number)  # a task that fails counts like any other
 
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1, max_tasks_per_child=3)
-        ids = [work.delay().id for _ in range(9)]
+        ids = [work.delay(number).id for number in range(9)]
         sim.run_until_idle()
         children = [sim.history.task(task_id).attempts[0].child for task_id in ids]
         assert [children.count(child) for child in dict.fromkeys(children)] == [3, 3, 3]

@@ -12,13 +12,12 @@ from typing import Any
 from tqsim.broker.profile import RabbitMQ
 from tqsim.broker.rabbitmq.server import Server
 from tqsim.broker.rabbitmq.views import QueueView
+from tqsim.broker.tasks import carries_task
 from tqsim.broker.transport import install, transport_class
 from tqsim.errors import UsageError
 from tqsim.kernel import Kernel
 
 __all__ = ["BrokerRuntime"]
-
-_VHOST = "/"
 
 
 class BrokerRuntime:
@@ -28,11 +27,13 @@ class BrokerRuntime:
         numbers = itertools.count(1)
         self._kernel = kernel
         self._deadline: Any = None
+        self._stops = 0
         self.server = Server(
             version=profile.version,
             now=lambda: kernel.loop.now_us,
             names=lambda prefix: f"{prefix}{next(numbers):06d}",
             observe=observe,
+            is_work=carries_task,
         )
 
     def install(self) -> None:
@@ -60,31 +61,40 @@ class BrokerRuntime:
 
     def restart(self) -> None:
         """Restart the server at once: connections break, what is durable survives."""
-        self.server.restart()
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
-        """Shut the server down; connecting is refused until :meth:`start`."""
+        """Shut the server down; connecting is refused until :meth:`start` was called as often."""
+        self._stops += 1
         self.server.stop()
 
     def start(self) -> None:
-        """Start the server again."""
-        self.server.start()
+        """Undo one :meth:`stop`; with the last of them the server starts again."""
+        self._stops = max(0, self._stops - 1)
+        if not self._stops:
+            self.server.start()
 
     def queues(self) -> list[QueueView]:
         """The queues of every vhost, in the order of declaration."""
         return [view for vhost in self.server.vhosts() for view in self.server.queues(vhost)]
 
-    def queue(self, name: str, vhost: str = _VHOST) -> QueueView:
-        """A look into one queue.  Raises :class:`~tqsim.UsageError` when there is none of that name."""
-        for view in self.server.queues(vhost):
-            if view.name == name:
-                return view
-        known = ", ".join(sorted(view.name for view in self.server.queues(vhost))) or "none"
-        raise UsageError(f"queue={name!r} does not exist; the broker's queues are: {known}.")
+    def queue(self, name: str, vhost: str | None = None) -> QueueView:
+        """A look into one queue, of whatever vhost it is.
+
+        Raises :class:`~tqsim.UsageError` when there is none of that name, or one in several vhosts.
+        """
+        views = [view for view in self.queues() if vhost is None or view.vhost == vhost]
+        found = [view for view in views if view.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            places = ", ".join(repr(view.vhost) for view in found)
+            raise UsageError(f"queue={name!r} exists in several vhosts: {places}; name one with vhost=...")
+        where = "the broker's queues" if vhost is None else f"the queues of vhost {vhost!r}"
+        known = ", ".join(sorted(view.name for view in views)) or "none"
+        raise UsageError(f"queue={name!r} does not exist; {where} are: {known}.")
 
     def work(self) -> list[QueueView]:
-        """The queues that hold work: neither exclusive to a connection nor gone with its consumer.
-
-        Queues for events, remote control and replies are all one or the other.
-        """
-        return [view for view in self.queues() if not view.exclusive and not view.auto_delete]
+        """The queues whose messages are work: not those for events, remote control and replies."""
+        return [view for view in self.queues() if view.carries_work]

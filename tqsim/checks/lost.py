@@ -27,11 +27,22 @@ def nothing_lost(*, task: TaskFilter = None, worker_lost_is_failure: bool = Fals
             cut_off = last is not None and last.outcome == "lost" and life.state == "failed"
             if life.is_terminal and (worker_lost_is_failure or not cut_off):
                 continue
-            violations.append(Violation(life.id, _explained(life, last), _moments(history, life, last)))
+            text = _unknown(history, life) or _explained(life, last)
+            violations.append(Violation(life.id, text, _moments(history, life, last)))
         return Verdict(tuple(violations), len(lives))
 
     name = call_text("nothing_lost", task=task, worker_lost_is_failure=worker_lost_is_failure, allow_empty=allow_empty)
     return over_tasks(name, judge, task=task, allow_empty=allow_empty)
+
+
+def _unknown(history: History, life: TaskLife) -> str | None:
+    """Why a task was given up before it could begin: its name is not registered."""
+    if life.state != "lost" or life.attempts:
+        return None
+    workers = [moment.process for moment in history.moments_of(life.id) if moment.name == "task.unknown"]
+    if not workers:
+        return None
+    return f"it is lost, {workers[-1]} knows no task of that name and rejected it: is its module imported there?"
 
 
 def _explained(life: TaskLife, last: Attempt | None) -> str:

@@ -7,12 +7,15 @@ Times count from the moment at which the fault is added to a simulation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from tqsim import durations
 from tqsim.durations import Duration
 from tqsim.errors import UsageError
 
 __all__ = ["Fault", "Step", "broker_restart", "outage", "worker_kill"]
+
+_REPAIRS: Final = ("service.recover", "worker.restart", "broker.start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,11 @@ class Step:
     at_us: int
     verb: str
     target: str
+
+    @property
+    def repairs(self) -> bool:
+        """Whether the step ends what an earlier one began."""
+        return self.verb in _REPAIRS
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ class LifeBuilder:
         if name == "task.published":
             self._reopen()
             self._publishes.append(self._publish(order, at_us, process, fields))
-        elif name != "task.stored":
+        elif name != "task.unknown":  # no attempt ever begins
             self._take_attempt(name, order, at_us, process, fields)
 
     def cut(self, order: int, at_us: int, process: str, child: int | None) -> bool:

@@ -41,8 +41,12 @@ class WaitQueue:
         try:
             return self._loop.park(reason, timeout_us)
         finally:
-            if fiber in self._fibers:
-                self._fibers.remove(fiber)
+            self.discard(fiber)
+
+    def discard(self, fiber: Fiber) -> None:
+        """Forget a fiber that does not wait any more, if it is here."""
+        if fiber in self._fibers:
+            self._fibers.remove(fiber)
 
     def wake_one(self, value: object = True) -> Fiber | None:
         """Wake the fiber that has waited longest and return it; ``None`` when nobody waits."""

@@ -6,6 +6,7 @@ ahead of sending, so that a slow system does not slow its own load (no coordinat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,6 +71,6 @@ def poisson(rate: float, *, for_: Duration, after: Duration = 0) -> Arrivals:
 
 
 def _check(rate: float, for_: Duration, after: Duration) -> tuple[int, int]:
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate > 0:
-        raise UsageError(f"rate={rate!r} is not a rate; expected arrivals per second, a number > 0.")
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
+        raise UsageError(f"rate={rate!r} is not a rate; expected arrivals per second, a finite number > 0.")
     return durations.microseconds(for_, "for_"), durations.microseconds(after, "after")

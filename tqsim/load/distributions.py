@@ -63,8 +63,28 @@ def lognormal(mean: Duration, sigma: float) -> Distribution:
 
 
 def sampler(value: Duration | Distribution, argument: str) -> Distribution:
-    """Return ``value`` as a distribution: a duration is drawn the same every time."""
-    if callable(value):
+    """Return ``value`` as a distribution: a duration is drawn the same every time.
+
+    A distribution that draws anything but microseconds, a finite number of at least 0, is an
+    :class:`~tqsim.UsageError` when it is drawn from.
+    """
+    if isinstance(value, Spread):
         return value
+    if callable(value):
+        return _checked(value, argument)
     fixed_us = durations.microseconds(value, argument)
     return Spread(repr(value), lambda generator: fixed_us)
+
+
+def _checked(draw: Distribution, argument: str) -> Distribution:
+    """Hold a function of the user to whole microseconds: virtual time knows nothing else."""
+
+    def checked(generator: random.Random) -> int:
+        drawn = draw(generator)
+        if isinstance(drawn, bool) or not isinstance(drawn, (int, float)) or not 0 <= drawn < math.inf:
+            raise UsageError(
+                f"{argument}={draw!r} drew {drawn!r}; expected microseconds, a finite number of at least 0."
+            )
+        return round(drawn)
+
+    return checked

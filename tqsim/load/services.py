@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tqsim import durations
 from tqsim.durations import Duration
 from tqsim.errors import UsageError
-from tqsim.kernel import Kernel, WaitQueue
+from tqsim.kernel import Kernel
+from tqsim.load.capacity import Capacity
 from tqsim.load.distributions import Distribution, sampler
 
 if TYPE_CHECKING:
@@ -49,17 +50,15 @@ class Service:
         if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1):
             raise UsageError(f"service {name!r}: capacity={capacity!r}; expected a whole number >= 1, or None.")
         self.name = name
-        self.capacity = capacity
         self.calls = 0
         self.failures = 0
-        self.in_service = 0
         self.error_rate = _rate(name, error_rate)
         self._kernel = kernel
         self._latency = sampler(latency, "latency")
         self._error = error
         self._reply = reply
         self._note = note
-        self._queue = WaitQueue(kernel.loop)
+        self._capacity = Capacity(kernel, capacity, name)
         self._down = 0
 
     @property
@@ -68,9 +67,19 @@ class Service:
         return self._down > 0
 
     @property
+    def capacity(self) -> int | None:
+        """How many calls are served at once, or ``None`` for any number."""
+        return self._capacity.limit
+
+    @property
+    def in_service(self) -> int:
+        """How many calls are served now."""
+        return self._capacity.served
+
+    @property
     def waiting(self) -> int:
         """How many calls wait for capacity."""
-        return len(self._queue)
+        return self._capacity.waiting
 
     def fail(self) -> None:
         """Begin an outage; it lasts until :meth:`recover` was called as often."""
@@ -82,21 +91,13 @@ class Service:
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Call the service from task code: takes virtual time, and returns the reply or raises."""
-        loop = self._kernel.loop
         generator = self._generator()
         self.calls += 1
         self._tell("service.called")
         if self._down:
             return self._refuse(f"{self.name} is down")
-        if self.capacity is not None and self.in_service >= self.capacity:
-            self._queue.wait(f"capacity of {self.name}")  # the leaver hands its place over
-        else:
-            self.in_service += 1
-        try:
-            loop.sleep(self._latency(generator))
-        finally:
-            if not self._queue.wake_one():
-                self.in_service -= 1
+        with self._capacity.place():
+            self._kernel.loop.sleep(self._latency(generator))
         if self._down:
             return self._refuse(f"{self.name} went down during the call")
         if self.error_rate and generator.random() < self.error_rate:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from tqsim.broker.tasks import task_of
+
 __all__ = ["Causes"]
 
 _GONE: Final = (
@@ -71,10 +73,10 @@ class Causes:
         message = fields.get("message")
         if message is None or not self._depth:
             return
-        headers = message.properties.get("application_headers") or {}
-        task_id = headers.get("id")
-        if "task" not in headers or task_id is None:
+        task = task_of(message)
+        if task is None:
             return
+        task_id, headers = task
         if name == "message.published":
             root = headers.get("root_id") or task_id
             if self._is_test():
@@ -82,7 +84,7 @@ class Causes:
             if root in self._roots:
                 self._tasks[task_id] = str(headers["task"])
         elif task_id in self._tasks:
-            key = (message.number, fields.get("queue") or "")
+            key = (message.number, f"{fields.get('vhost')}:{fields.get('queue')}")
             if name == "message.queued":
                 self._messages[key] = f"{headers['task']} {task_id}"
             elif name in _GONE:

@@ -41,8 +41,8 @@ class FaultLines:
     def add(self, fault: Fault) -> AbstractContextManager[Fault]:
         """Add a fault now; its times count from here.  What it strikes must exist already.
 
-        In a ``with`` statement the fault is removed at the end of the block: steps that have not
-        been taken are not taken any more.  Raises :class:`~tqsim.UsageError` for anything else
+        In a ``with`` statement the fault is removed at the end of the block: what it broke is repaired
+        at once, and what it has not broken yet stays whole.  Raises :class:`~tqsim.UsageError` for anything else
         than a fault.
         """
         self._require_open()
@@ -53,24 +53,16 @@ class FaultLines:
         for step in fault.steps:
             self._require_target(step)
         self._tell("fault.installed", fault)
-        timers = [self._kernel.loop.call_later(step.at_us, self._step(fault, step)) for step in fault.steps]
-        return self._until_removed(fault, timers)
+        course = _Course(self._kernel, fault, self._take)
+        return self._until_removed(fault, course)
 
     @contextmanager
-    def _until_removed(self, fault: Fault, timers: list[Any]) -> Iterator[Fault]:
+    def _until_removed(self, fault: Fault, course: _Course) -> Iterator[Fault]:
         try:
             yield fault
         finally:
-            for timer in timers:
-                timer.cancel()
+            course.end()
             self._tell("fault.removed", fault)
-
-    def _step(self, fault: Fault, step: Step) -> Callable[[], None]:
-        def take() -> None:
-            # In a fiber of its own: what it does may have to wait, and the loop must not.
-            self._kernel.loop.spawn(lambda: self._take(fault, step), fault.name, self._kernel.main)
-
-        return take
 
     def _take(self, fault: Fault, step: Step) -> None:
         self._tell("fault.struck", fault, verb=step.verb, target=step.target)
@@ -102,3 +94,30 @@ class FaultLines:
     def _tell(self, moment: str, fault: Fault, **fields: Any) -> None:
         if self._note is not None:
             self._note(moment, "faults", None, fault=fault.name, **fields)
+
+
+class _Course:
+    """The steps of one fault, each at its time."""
+
+    def __init__(self, kernel: Kernel, fault: Fault, take: Callable[[Fault, Step], None]) -> None:
+        self._kernel = kernel
+        self._fault = fault
+        self._take = take
+        self._taken: list[Step] = []
+        self._timers = [(step, kernel.loop.call_later(step.at_us, self._taking(step))) for step in fault.steps]
+
+    def end(self) -> None:
+        """Take no further step, but those that repair what was broken."""
+        for step, timer in self._timers:
+            if timer.is_pending:
+                timer.cancel()
+                if step.repairs and any(broken.target == step.target for broken in self._taken):
+                    self._begin(step)
+
+    def _taking(self, step: Step) -> Callable[[], None]:
+        return lambda: self._begin(step)
+
+    def _begin(self, step: Step) -> None:
+        # In a fiber of its own: what it does may have to wait, and the loop must not.
+        self._taken.append(step)
+        self._kernel.loop.spawn(lambda: self._take(self._fault, step), self._fault.name, self._kernel.main)

@@ -1,13 +1,13 @@
 """From what the broker and the workers tell to the moments of a history.
 
-The main name is :class:`Recorder`.  A message that carries a Celery task (protocol 2: ``task`` and
-``id`` among its headers) also gives the moments of the task.
+The main name is :class:`Recorder`.  The moments of a message are kept when it carries a task.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from tqsim.broker.tasks import task_of
 from tqsim.history import History
 from tqsim.kernel import Kernel
 
@@ -25,6 +25,7 @@ class Recorder:
         self._record = history.record
         self._history = history
         self._loop = kernel.loop
+        self._home: str | None = None
 
     def note(self, name: str, process: str, task_id: str | None = None, **fields: Any) -> None:
         """Write a moment of a process."""
@@ -41,7 +42,7 @@ class Recorder:
             return
         now_us = self._agenda.now_us
         if name in ("queue.declared", "queue.deleted"):
-            self._record(name, at_us=now_us, process=_BROKER, queue=fields["queue"])
+            self._record(name, at_us=now_us, process=_BROKER, queue=self._queue_name(fields))
         elif name in ("connection.opened", "connection.closed"):
             self._record(name, at_us=now_us, process=fields["connection"])
         elif name == "server.stopped":
@@ -50,18 +51,27 @@ class Recorder:
             self._record("broker.started", at_us=now_us, process=_BROKER)
 
     def _message(self, name: str, message: Any, fields: dict[str, Any]) -> None:
-        headers = message.properties.get("application_headers") or {}
-        task_id = headers.get("id") if "task" in headers else None
-        if task_id is None and name == "message.published":
-            return  # events, remote control and replies: their deliveries say enough
+        task = task_of(message)
+        if task is None:
+            return  # events, remote control and replies are not a task's life
+        task_id, headers = task
         if name == "message.published":
             self._published(message, headers, task_id)
-        elif task_id is not None:
-            more = {key: fields[key] for key in _OF_MESSAGE if fields.get(key) is not None}
-            if "delivery_number" in fields:
-                more["delivery"] = fields["delivery_number"]
-            now_us = self._agenda.now_us
-            self._record(name, at_us=now_us, process=_BROKER, task_id=task_id, message=message.number, **more)
+            return
+        more = {key: fields[key] for key in _OF_MESSAGE if fields.get(key) is not None}
+        if "queue" in more:
+            more["queue"] = self._queue_name(fields)
+        if "delivery_number" in fields:
+            more["delivery"] = fields["delivery_number"]
+        now_us = self._agenda.now_us
+        self._record(name, at_us=now_us, process=_BROKER, task_id=task_id, message=message.number, **more)
+
+    def _queue_name(self, fields: dict[str, Any]) -> str:
+        """The name of a queue, with its vhost where that is not the simulation's first."""
+        vhost, queue = fields["vhost"], str(fields["queue"])
+        if self._home is None:
+            self._home = vhost
+        return queue if vhost == self._home else f"{vhost}:{queue}"
 
     def _published(self, message: Any, headers: Any, task_id: Any) -> None:
         process = self._loop.loaded

@@ -50,8 +50,7 @@ class Running:
         limit_us = durations.microseconds(limit, "limit")
         if not self._kernel.run_until_quiet(self._idleness.is_idle, self._kernel.loop.now_us + limit_us):
             raise self._kernel.loop.no_progress(
-                f"Not idle after {durations.text(limit_us)} of virtual time. Still there: "
-                f"{self._idleness.describe()}."
+                f"Not idle after {durations.text(limit_us)} of virtual time. Still there: {self._idleness.describe()}."
             )
 
     def require_test_fiber(self, what: str) -> None:

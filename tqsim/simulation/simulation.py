@@ -332,9 +332,12 @@ class Simulation:
 
     # -- looking and judging ------------------------------------------------------------------
 
-    def queue(self, name: str) -> QueueView:
-        """A look into one queue of the broker: ``ready_count``, ``unacked_count``, ``messages()``."""
-        return self._broker.queue(name)
+    def queue(self, name: str, *, vhost: str | None = None) -> QueueView:
+        """A look into one queue of the broker: ``ready_count``, ``unacked_count``, ``messages()``.
+
+        ``vhost`` is only needed where several vhosts have a queue of that name.
+        """
+        return self._broker.queue(name, vhost)
 
     def restart_broker(self) -> None:
         """Restart the broker at once: connections break, only what is durable survives."""
@@ -345,6 +348,12 @@ class Simulation:
     def changed_globals(self) -> list[str]:
         """Module globals of the application that task code changed; processes in production share none."""
         return list(self._globals.changed)
+
+    def note(self, text: str) -> None:
+        """Write a mark of the test's own into the history, at the present moment."""
+        self._require_open()
+        if self._note is not None:
+            self._note("note.written", self._kernel.loop.loaded.name, None, text=str(text))
 
     def check(self, *checks: Any) -> None:
         """Judge the history so far; raises :class:`~tqsim.CheckFailed` that names tasks and moments."""

@@ -56,7 +56,7 @@ class Child:
         self.job: Job | None = None
         self.tasks_done = 0
         self.is_job_terminated = False
-        self.is_controlled = False
+        self.is_leaving = False
         self.exit_code: int | None = None
         self._kernel = kernel
         self._tasks_max = tasks_max
@@ -85,7 +85,7 @@ class Child:
             self.process.is_alive
             and self.job is None
             and not self._is_terminating
-            and not self.is_controlled
+            and not self.is_leaving
             and (self._tasks_max is None or self.tasks_done < self._tasks_max)
         )
 

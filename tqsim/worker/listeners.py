@@ -33,12 +33,16 @@ def listen(kernel: Kernel, note: Note) -> None:
     def on_revoked(sender: Any, request: Any, terminated: Any, signum: Any, expired: Any, **kwargs: Any) -> None:
         note("task.revoked", loop.loaded.name, request.id, expired=bool(expired), terminated=bool(terminated))
 
+    def on_unknown(sender: Any, name: str, id: str, **kwargs: Any) -> None:  # noqa: A002 - Celery's name
+        note("task.unknown", loop.loaded.name, id, task=name)
+
     def on_ready(sender: Any, **kwargs: Any) -> None:
         note("worker.ready", loop.loaded.name, None)
 
     for signal, receiver in (
         (signals.task_received, on_received),
         (signals.task_revoked, on_revoked),
+        (signals.task_unknown, on_unknown),
         (signals.worker_ready, on_ready),
     ):
         signal.connect(receiver, weak=False)

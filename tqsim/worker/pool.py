@@ -98,7 +98,7 @@ class _PreforkPool(BasePool):
     def terminate_job(self, pid: int, signum: int | None = None) -> None:
         for child in self.children:
             if child.pid == pid and child.process.is_alive:
-                child.is_job_terminated = child.is_controlled = True
+                child.is_job_terminated = True
                 self.kernel.system.deliver(child.process, int(signum or signal.SIGTERM))
 
     def grow(self, n: int = 1) -> None:
@@ -109,12 +109,12 @@ class _PreforkPool(BasePool):
         self.maintain_pool()
 
     def shrink(self, n: int = 1) -> None:
-        idle = [child for child in self.children if child.job is None and not child.is_controlled]
+        idle = [child for child in self.children if child.job is None and not child.is_leaving]
         for child in idle[:n]:
             self._processes -= 1
             if self._semaphore is not None:
                 self._semaphore.shrink()
-            child.is_controlled = True
+            child.is_leaving = True
             self.kernel.system.deliver(child.process, signal.SIGTERM)
         if len(idle) < n:
             raise ValueError("Can't shrink pool. All processes busy!")

@@ -232,7 +232,6 @@ def test_moments_without_a_delivery_belong_to_the_unfinished_attempt_of_their_wo
         (4, "task.started", "w2"),
         (5, "task.failed", "w1"),
         (6, "task.succeeded", "w2"),
-        (7, "task.stored", "w2"),
     ]:
         history.record(name, at_us=at_us, process=worker, task_id="a", task="shop.charge")
 

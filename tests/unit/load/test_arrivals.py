@@ -29,8 +29,8 @@ def test_poisson_arrivals_are_ascending_and_depend_on_the_generator() -> None:
     assert first != other
 
 
-@pytest.mark.parametrize("rate", [0, -1, True, "5", None])
+@pytest.mark.parametrize("rate", [0, -1, True, "5", None, float("inf"), float("nan")])
 def test_a_wrong_rate_is_named(rate: object) -> None:
-    message = f"rate={rate!r} is not a rate; expected arrivals per second, a number > 0."
+    message = f"rate={rate!r} is not a rate; expected arrivals per second, a finite number > 0."
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         load.poisson(rate, for_="1s")  # type: ignore[arg-type]

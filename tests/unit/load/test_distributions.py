@@ -47,3 +47,20 @@ def test_a_wrong_deviation_is_named(sigma: object) -> None:
     with pytest.raises(UsageError) as caught:
         load.lognormal("1s", sigma)  # type: ignore[arg-type]
     assert str(caught.value) == f"sigma={sigma!r} is not a deviation; expected a number >= 0."
+
+
+def test_what_a_function_of_the_user_draws_is_made_whole() -> None:
+    drawn = sampler(lambda generator: 1.5e6, "latency")(random.Random(1))  # type: ignore[arg-type, return-value]
+    assert (drawn, type(drawn)) == (1_500_000, int)
+
+
+@pytest.mark.parametrize("value", [-1, float("inf"), float("nan"), True, None, "1s"])
+def test_a_function_that_draws_no_duration_is_named(value: object) -> None:
+    def slow(generator: random.Random) -> object:
+        return value
+
+    with pytest.raises(UsageError) as caught:
+        sampler(slow, "seconds")(random.Random(1))  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f"seconds={slow!r} drew {value!r}; expected microseconds, a finite number of at least 0."
+    )

@@ -31,6 +31,8 @@ class Queue:
 
     ``owner`` is the connection of an exclusive queue; ``unacked`` counts the messages that are
     delivered or fetched and not yet acknowledged; ``bindings`` are the rules that lead here.
+    ``carries_work`` is false while a queue that goes by itself (``exclusive``, ``auto_delete``) has
+    only seen messages that are nobody's work, such as events and replies.
     """
 
     __slots__ = (
@@ -38,6 +40,7 @@ class Queue:
         "arguments",
         "auto_delete",
         "bindings",
+        "carries_work",
         "durable",
         "expires_us",
         "is_deleted",
@@ -68,6 +71,7 @@ class Queue:
         self.auto_delete = auto_delete
         self.arguments = dict(arguments)
         self.bindings: dict[Binding, None] = {}
+        self.carries_work = owner is None and not auto_delete
         self.is_deleted = False
         self.unacked = 0
         self.rota = Rota()
@@ -83,6 +87,8 @@ class Queue:
 
     def publish(self, message: Message) -> None:
         """Take a message in and deliver what can be delivered."""
+        if not self.carries_work:
+            self.carries_work = self._context.is_work(message)
         self.ready.append(Queued(message, self))
         observe = self._context.observe
         if observe is not None:

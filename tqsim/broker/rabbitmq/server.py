@@ -13,6 +13,7 @@ from typing import Final
 from tqsim.broker.rabbitmq.closing import retire
 from tqsim.broker.rabbitmq.connections import Connection
 from tqsim.broker.rabbitmq.context import Context, Observe
+from tqsim.broker.rabbitmq.messages import Message
 from tqsim.broker.rabbitmq.refusals import CONNECTION_FORCED, Refusal, Refused, refuse
 from tqsim.broker.rabbitmq.vhosts import VirtualHost
 from tqsim.broker.rabbitmq.views import QueueView
@@ -38,6 +39,8 @@ class Server:
       ``binding.created``, ``binding.removed``, ``consumer.added``, ``consumer.cancelled``,
       ``channel.opened``, ``channel.closed``, ``connection.opened``, ``connection.closed``,
       ``server.stopped``, ``server.started``.
+
+    ``is_work(message)`` says which messages are somebody's work (see :attr:`QueueView.carries_work`).
     """
 
     def __init__(
@@ -47,12 +50,13 @@ class Server:
         now: Callable[[], int],
         names: Callable[[str], str],
         observe: Observe | None = None,
+        is_work: Callable[[Message], bool] = lambda message: True,
     ) -> None:
         if version not in _VERSIONS:
             raise UsageError(f"version={version!r} is not simulated; expected one of {', '.join(_VERSIONS)}.")
         self.version = version
         self.is_running = True
-        self._context = Context(now, names, observe)
+        self._context = Context(now, names, observe, is_work)
         self._vhosts: dict[str, VirtualHost] = {}
         self._connections: dict[Connection, None] = {}
 

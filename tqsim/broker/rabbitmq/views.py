@@ -76,6 +76,11 @@ class QueueView:
         """The number of consumers, whether they have room or not."""
         return len(self._queue.rota)
 
+    @property
+    def carries_work(self) -> bool:
+        """Whether its messages are work: not so for queues of events, remote control and replies."""
+        return self._queue.carries_work
+
     def messages(self) -> list[Message]:
         """Return the ready messages in delivery order."""
         return [queued.message for queued in self._queue.ready]
