@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,11 @@ from celery import Celery
 
 import tqsim
 from tests.apps.shop.tasks import app, capture, mail
+
+
+def _takes_nothing() -> int:
+    return 1
+
 
 _EMPTY = """
 import tqsim
@@ -170,4 +176,122 @@ def test_a_task_in_a_queue_that_nobody_consumes_is_named_with_the_queue() -> Non
             sim.run_until_idle(limit="1h")
     assert str(caught.value).splitlines()[0] == (
         "Not idle after 1h of virtual time. Still there: 1 ready in queue 'emials' (nobody consumes it)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"history": "yes"}, "history='yes'; expected True or False."),
+        ({"isolate_globals": "no"}, "isolate_globals='no'; expected True or False."),
+        ({"still_events_max": 0}, "still_events_max=0; expected a whole number of events, at least 1."),
+        (
+            {"allow_network": ["localhost"]},
+            (
+                'allow_network has \'localhost\'; expected "host:port" such as "localhost:5432", or the path of a '
+                "Unix socket."
+            ),
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(tqsim.UsageError, match=f"^{re.escape(message)}$"):
+        tqsim.Simulation(app, **options)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (
+            lambda sim: sim.worker("w1").send_signal(999),
+            "worker 'w1': send_signal(999): expected the number of a signal, such as signal.SIGTERM.",
+        ),
+        (
+            lambda sim: sim.worker("w1").send_signal("SIGTERM"),
+            "worker 'w1': send_signal('SIGTERM'): expected the number of a signal, such as signal.SIGTERM.",
+        ),
+        (
+            lambda sim: sim.worker("w1", loglevel="LOUD"),
+            (
+                "worker 'w1': loglevel='LOUD' is not possible; expected a level of logging, such as 'INFO' or "
+                "logging.INFO."
+            ),
+        ),
+        (
+            lambda sim: sim.worker("broker"),
+            "name='broker' is taken: moments of the broker bear it. Choose another name.",
+        ),
+        (
+            lambda sim: sim.beat(scheduler="nowhere:Scheduler"),
+            (
+                "beat 'beat': scheduler='nowhere:Scheduler' cannot be loaded (No module named 'nowhere'); expected a "
+                "class, or the path of one."
+            ),
+        ),
+        (
+            lambda sim: sim.service("payments", error=[]),
+            "service 'payments': error=[]; expected a class of exceptions, or a function from text to one.",
+        ),
+        (
+            lambda sim: sim.service("payments", replaces="shop"),
+            "replaces='shop' is no path of a function; expected \"package.module:function\".",
+        ),
+        (
+            lambda sim: sim.service("payments", replaces="nowhere:pay"),
+            "replaces='nowhere:pay': No module named 'nowhere'; expected a module that can be imported.",
+        ),
+        (
+            lambda sim: sim.service("payments", replaces="tests.apps.shop.tasks:pay"),
+            (
+                "replaces='tests.apps.shop.tasks:pay': module 'tests.apps.shop.tasks' has nothing of that name; "
+                "expected a function."
+            ),
+        ),
+        (
+            lambda sim: sim.service("payments", replaces="tests.apps.shop.tasks:__name__"),
+            (
+                "replaces='tests.apps.shop.tasks:__name__': module 'tests.apps.shop.tasks' has "
+                "'tests.apps.shop.tasks' there; expected a function."
+            ),
+        ),
+        (
+            lambda sim: sim.cost(3, 1),
+            (
+                "task=3 is not registered; registered are: shop.capture, shop.charge, shop.checkout, shop.mail, "
+                "shop.tidy."
+            ),
+        ),
+        (
+            lambda sim: sim.cost(mail, _takes_nothing),
+            (
+                f"seconds={_takes_nothing!r} does not take one argument; expected a function from a random.Random to "
+                "microseconds."
+            ),
+        ),
+    ],
+)
+def test_a_wrong_call_is_named(act: Any, message: str) -> None:
+    with tqsim.Simulation(app) as sim, pytest.raises(tqsim.UsageError, match=f"^{re.escape(message)}$"):
+        act(sim)
+
+
+def test_a_service_whose_error_is_no_exception_is_named_at_the_call() -> None:
+    with tqsim.Simulation(app) as sim:
+        service = sim.service("payments", error=str, error_rate=1)
+        with pytest.raises(tqsim.UsageError) as caught:
+            service()
+    assert str(caught.value) == (
+        "service 'payments': error=<class 'str'> gave 'payments failed (at 0s)'; expected an exception."
+    )
+
+
+def test_a_history_that_cannot_be_written_names_the_file(tmp_path: Path) -> None:
+    with tqsim.Simulation(app) as sim:
+        pass
+    path = tmp_path / "nowhere" / "run.jsonl"
+    with pytest.raises(tqsim.UsageError) as caught:
+        sim.history.save(path)
+    assert str(caught.value) == (
+        f"{path} cannot be written ([Errno 2] No such file or directory: {str(path)!r}); expected a file in a folder "
+        "that exists."
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 
 import tqsim
 from tests.apps.shop.tasks import app, charge, mail
@@ -119,18 +120,20 @@ def test_every_verdict_of_no_progress_ends_with_the_line_that_reproduces_it(
     assert sim.history.info.line.startswith("Reproduce: seed=5 policy=fifo ")
 
 
-def test_an_error_in_a_client_is_recorded_and_logged_also_when_nobody_asks_for_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def fails() -> None:
-        time.sleep(2)  # virtual
-        raise ValueError("no stock")
+def fail() -> None:
+    """Raise after two seconds."""
+    time.sleep(2)  # virtual
+    raise ValueError("no stock")
 
+
+def test_an_error_in_a_client_is_recorded_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     with tqsim.Simulation(app) as sim:
-        sim.client(fails, "shopper")
-        sim.client(lambda: None, "visitor")
+        shopper = sim.client(fail, "shopper")
+        sim.client(sys.exit, "visitor")
         sim.client(lambda: time.sleep(9), "sleeper").kill()  # virtual
         sim.run_until_idle()
+        with pytest.raises(ValueError, match=r"^no stock$"):
+            shopper.result()
     ends = [moment for moment in sim.history.moments if moment.fields.get("kind") == "client"][3:]
     assert [(moment.at, moment.name, moment.process, moment.fields.get("error")) for moment in ends] == [
         (0.0, "process.killed", "sleeper", None),
@@ -140,6 +143,59 @@ def test_an_error_in_a_client_is_recorded_and_logged_also_when_nobody_asks_for_i
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
         "Client 'shopper' ended with an error"
     ]
+
+
+def test_an_error_in_a_client_that_nobody_asked_for_is_raised_at_the_end() -> None:
+    def simulate(client: Callable[[], object]) -> None:
+        with tqsim.Simulation(app) as sim:
+            sim.client(client, "shopper")
+            sim.run_until_idle()
+
+    with pytest.raises(ValueError, match="no stock") as caught:
+        simulate(fail)
+    assert caught.value.__notes__ == ["Raised in client 'shopper' at 2s; result() would have raised it sooner."]
+    with pytest.raises(tqsim.UsageError) as left:
+        simulate(lambda: sys.exit(3))
+    assert str(left.value) == "Client 'shopper' ended with sys.exit(3) at 0s."
+
+
+def test_an_error_in_the_function_of_a_load_is_raised_too() -> None:
+    def simulate() -> None:
+        with tqsim.Simulation(app) as sim:
+            sim.load(tqsim.load.constant(1, for_=5), lambda number: 1 / 0)
+            sim.run_until_idle()
+
+    with pytest.raises(ZeroDivisionError):
+        simulate()
+
+
+def test_a_killed_client_has_no_result() -> None:
+    with tqsim.Simulation(app) as sim:
+        client = sim.client(lambda: time.sleep(9))  # virtual
+        sim.run(for_=1)
+        client.kill()
+        with pytest.raises(tqsim.UsageError) as caught:
+            client.result()
+    assert str(caught.value) == "Client 'client1' has no result: it was killed before it had finished."
+
+
+def test_a_client_in_the_background_does_not_keep_the_simulation_from_being_idle() -> None:
+    """A monitor such as Flower receives events for ever (celery/events/receiver.py, EventReceiver.capture)."""
+    seen: list[str] = []
+
+    def watch() -> None:
+        with app.connection() as connection:
+            receiver = app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
+            receiver.capture(limit=None, timeout=None, wakeup=False)
+
+    with tqsim.Simulation(app) as sim:
+        sim.client(watch, "flower", background=True)
+        sim.worker("w1", task_events=True)
+        sim.run(for_=1)
+        mail.delay(1)
+        sim.run_until_idle(limit="1h")
+        sim.run(for_=1)
+    assert seen[-3:] == ["task-received", "task-started", "task-succeeded"]
 
 
 def test_an_error_in_a_client_is_raised_by_its_result() -> None:
@@ -233,3 +289,24 @@ def test_queues_are_found_in_the_vhost_of_the_applications_url() -> None:
     assert str(nowhere.value) == "queue='celery' does not exist; the queues of vhost '/' are: none."
     queued = sim.history.moments_named("message.queued")
     assert [moment.fields["queue"] for moment in queued] == ["celery", "depot:celery"]
+
+
+def test_a_task_that_goes_through_an_exchange_is_known_by_the_queue_that_took_it() -> None:
+    media = Exchange("media", type="topic")
+    other = Celery("video", broker="memory://", set_as_current=False)
+    other.conf.update(
+        task_queues=[Queue("ingest", media, routing_key="media.ingest.#")],
+        task_routes={"video.take": {"exchange": "media", "routing_key": "media.ingest.upload"}},
+    )
+
+    @other.task(name="video.take", shared=False)
+    def take() -> None:
+        """Do nothing."""
+
+    with tqsim.Simulation(other) as sim:
+        sim.worker("w1", queues=["ingest"])
+        sim.run(for_=1)
+        take.delay()
+        sim.run_until_idle()
+        (life,) = sim.history.tasks(take)
+    assert (life.queue, life.publishes[0].queue, life.state) == ("ingest", "ingest", "succeeded")

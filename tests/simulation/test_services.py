@@ -149,10 +149,6 @@ def test_eager_without_a_worker_says_what_is_missing() -> None:
     [
         ({"capacity": 0}, "service 'payments': capacity=0; expected a whole number >= 1, or None."),
         ({"error_rate": 2}, "service 'payments': error_rate=2; expected a probability from 0 to 1."),
-        (
-            {"replaces": "shop:nothing"},
-            "replaces='shop:nothing': there is no such function; expected \"package.module:function\".",
-        ),
     ],
 )
 def test_a_wrong_service_names_the_option(options: dict[str, object], message: str) -> None:
@@ -254,3 +250,10 @@ def test_outages_of_the_broker_overlap() -> None:
         assert not sim.history.moments_named("broker.started")
         sim.run(for_="2s")
         assert [moment.at for moment in sim.history.moments_named("broker.stopped", "broker.started")] == [1.0, 15.0]
+
+
+def test_a_reply_that_is_no_function_is_the_answer_itself() -> None:
+    with tqsim.Simulation(app) as sim:
+        sim.service("payments", replaces=_PROVIDER, reply="captured")
+        sim.worker("w1")
+        assert capture.delay(7).get(timeout=5) == "captured"

@@ -6,6 +6,7 @@ broker, because only they tell a task that waits from a task that is lost.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
@@ -118,6 +119,14 @@ class LifeBuilder:
         """Take a ``message.*`` moment."""
         self._last = order
         self._copies.take(name, fields)
+        if name == "message.queued" and fields.get("queue") is not None:
+            self._note_queue(str(fields["queue"]))
+
+    def _note_queue(self, queue: str) -> None:
+        """A publish to an exchange does not say in which queue it ends; the first that takes it does."""
+        self._details.setdefault("queue", queue)
+        if self._publishes and self._publishes[-1].queue is None:
+            self._publishes[-1] = dataclasses.replace(self._publishes[-1], queue=queue)
 
     def take_task(self, name: str, order: int, at_us: int, process: str, fields: _Fields) -> None:
         """Take a ``task.*`` moment."""

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.durations import text as duration_text
@@ -186,9 +186,13 @@ class History:
         rows = self._kept()
         return [_moment(rows[index]) for index in self._derived().indexes(task_id)]
 
-    def tasks(self, name: str | None = None) -> list[TaskLife]:
-        """Return the life of every task, or of those with this name, in the order of first publish."""
+    def tasks(self, task: Any = None) -> list[TaskLife]:
+        """Return the life of every task, or of those of one task, in the order of first publish.
+
+        ``task`` is a task's name, or a task itself: anything whose ``name`` is one.
+        """
         lives = self._derived().lives()
+        name = getattr(task, "name", task)
         return lives if name is None else [life for life in lives if life.name == name]
 
     def task(self, task_id: str) -> TaskLife:

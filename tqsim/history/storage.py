@@ -34,7 +34,10 @@ class Header:
 
 
 def write(path: Path, header: Header, rows: Iterable[Row]) -> None:
-    """Write a history; whatever was at ``path`` is replaced."""
+    """Write a history; whatever was at ``path`` is replaced.
+
+    Raises :class:`~tqsim.UsageError` when that cannot be written.
+    """
     info = header.info
     first = {
         "format": FORMAT,
@@ -48,10 +51,13 @@ def write(path: Path, header: Header, rows: Iterable[Row]) -> None:
         "end_us": header.end_us,
         "digest": header.digest,
     }
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(first) + "\n")
-        for row in rows:
-            file.write(canonical_line(row) + "\n")
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(first) + "\n")
+            for row in rows:
+                file.write(canonical_line(row) + "\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error}); expected a file in a folder that exists.") from error
 
 
 def read(path: Path) -> tuple[Header, list[Row]]:

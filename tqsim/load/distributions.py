@@ -5,6 +5,7 @@ The main name is :data:`Distribution`; :func:`sampler` turns whatever a user wri
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,6 +79,14 @@ def sampler(value: Duration | Distribution, argument: str) -> Distribution:
 
 def _checked(draw: Distribution, argument: str) -> Distribution:
     """Hold a function of the user to whole microseconds: virtual time knows nothing else."""
+    try:
+        inspect.signature(draw).bind(None)
+    except TypeError:
+        raise UsageError(
+            f"{argument}={draw!r} does not take one argument; expected a function from a random.Random to microseconds."
+        ) from None
+    except ValueError:
+        pass  # compiled code that does not say what it takes
 
     def checked(generator: random.Random) -> int:
         drawn = draw(generator)

@@ -31,8 +31,8 @@ class Service:
 
     ``latency`` passes for each call (a duration or a distribution).  At most ``capacity`` calls
     are served at once, the others wait their turn in order.  A call fails with probability
-    ``error_rate``, and at once during an outage, by raising ``error(text)``.  ``reply(*args,
-    **kwargs)`` gives the answer of a call that succeeds.
+    ``error_rate``, and at once during an outage, by raising ``error(text)``.  ``reply`` is the answer
+    of a call that succeeds, or a function of the call's arguments that gives it.
     """
 
     def __init__(
@@ -44,11 +44,15 @@ class Service:
         capacity: int | None = None,
         error_rate: float = 0.0,
         error: Callable[[str], BaseException] = ServiceError,
-        reply: Callable[..., Any] | None = None,
+        reply: Any = None,
         note: Callable[..., None] | None = None,
     ) -> None:
         if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1):
             raise UsageError(f"service {name!r}: capacity={capacity!r}; expected a whole number >= 1, or None.")
+        if not callable(error):
+            raise UsageError(
+                f"service {name!r}: error={error!r}; expected a class of exceptions, or a function from text to one."
+            )
         self.name = name
         self.calls = 0
         self.failures = 0
@@ -103,14 +107,17 @@ class Service:
         if self.error_rate and generator.random() < self.error_rate:
             return self._refuse(f"{self.name} failed")
         self._tell("service.answered")
-        return None if self._reply is None else self._reply(*args, **kwargs)
+        return self._reply(*args, **kwargs) if callable(self._reply) else self._reply
 
     __call__ = call
 
     def _refuse(self, text: str) -> None:
         self.failures += 1
         self._tell("service.failed", error=text)
-        raise self._error(f"{text} (at {durations.text(self._kernel.loop.now_us)})")
+        error = self._error(f"{text} (at {durations.text(self._kernel.loop.now_us)})")
+        if not isinstance(error, BaseException):
+            raise UsageError(f"service {self.name!r}: error={self._error!r} gave {error!r}; expected an exception.")
+        raise error
 
     def _generator(self) -> random.Random:
         fiber = self._kernel.loop.current or self._kernel.loop.main

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from tqsim import durations
 from tqsim.errors import UsageError
 from tqsim.history import stable_text
 from tqsim.kernel import Kernel, Process
@@ -117,17 +118,29 @@ class BeatHandle:
 
 
 class ClientHandle:
-    """A client: a simulated process that runs one function; made by :meth:`tqsim.Simulation.client`."""
+    """A client: a simulated process that runs one function; made by :meth:`tqsim.Simulation.client`.
+
+    ``is_background`` says that a simulation is idle although it runs.
+    """
 
     def __init__(
-        self, kernel: Kernel, process: Process, function: Callable[[], Any], note: Callable[..., None] | None
+        self,
+        kernel: Kernel,
+        process: Process,
+        function: Callable[[], Any],
+        note: Callable[..., None] | None,
+        *,
+        is_background: bool,
     ) -> None:
+        self.is_background = is_background
         self._kernel = kernel
         self._process = process
         self._function = function
         self._note = note
         self._value: Any = None
         self._error: BaseException | None = None
+        self._ended_us = 0
+        self._is_asked = False
         self._has_returned = False
         self._fiber: Fiber = kernel.loop.spawn(self._run, process.name, process)
 
@@ -135,20 +148,36 @@ class ClientHandle:
         try:
             self._value = self._function()
             self._has_returned = True
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the client raised is its result
+        except SystemExit as error:
+            self._has_returned = not error.code
+            self._error = error if error.code else None
+        except Exception as error:  # noqa: BLE001 - whatever the client raised is its result
             self._error = error
         self._tell_end()
         self._kernel.end_process(self._process, 0 if self._error is None else 1)
 
     def _tell_end(self) -> None:
-        if self._error is not None:
-            # Nobody may ever ask for the result, and the error must not pass in silence.
-            _logger.error("Client %r ended with an error", self.name, exc_info=self._error)
-        if self._note is not None:
-            if self._error is None:
-                self._note("process.stopped", self.name, None, kind="client")
-            else:
-                self._note("process.crashed", self.name, None, kind="client", error=stable_text(self._error))
+        error = self._error
+        if error is not None:
+            self._ended_us = self._kernel.loop.now_us
+            _logger.error("Client %r ended with an error", self.name, exc_info=error)
+        if self._note is None:
+            return
+        if error is None:
+            self._note("process.stopped", self.name, None, kind="client")
+        else:
+            self._note("process.crashed", self.name, None, kind="client", error=stable_text(error))
+
+    def raise_unasked(self) -> None:
+        """Raise what the function raised, unless somebody has asked for its result."""
+        error = self._error
+        if error is None or self._is_asked:
+            return
+        when = durations.text(self._ended_us)
+        if isinstance(error, SystemExit):
+            raise UsageError(f"Client {self.name!r} ended with sys.exit({error.code!r}) at {when}.")
+        error.add_note(f"Raised in client {self.name!r} at {when}; result() would have raised it sooner.")
+        raise error
 
     @property
     def name(self) -> str:
@@ -171,10 +200,13 @@ class ClientHandle:
     def result(self) -> Any:
         """Return what the function returned, or raise what it raised.
 
-        Raises :class:`~tqsim.UsageError` when it has not finished.
+        Raises :class:`~tqsim.UsageError` when it has not finished, or was killed.
         """
+        self._is_asked = True
         if self._error is not None:
             raise self._error
+        if self.is_done and not self._has_returned:
+            raise UsageError(f"Client {self.name!r} has no result: it was killed before it had finished.")
         if not self._has_returned:
             raise UsageError(
                 f"Client {self.name!r} has not finished: it waits for {self._fiber.doing}. Run the simulation "

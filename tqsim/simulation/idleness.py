@@ -30,7 +30,7 @@ class Idleness:
     def is_idle(self) -> bool:
         """Whether no message is ready or unacknowledged, and no task or client is running."""
         for client in self._clients.values():
-            if not client.is_done:
+            if not client.is_done and not client.is_background:
                 return False
         for worker in self._workers.values():
             if worker.is_busy:
@@ -42,7 +42,8 @@ class Idleness:
         parts = []
         for view in self._broker.work():
             if view.ready_count:
-                consumers = "nobody consumes it" if not view.consumer_count else f"{view.consumer_count} consumers"
+                count = view.consumer_count
+                consumers = f"{count} consumer{'s' if count > 1 else ''}" if count else "nobody consumes it"
                 parts.append(f"{view.ready_count} ready in queue {view.name!r} ({consumers})")
             if view.unacked_count:
                 parts.append(f"{view.unacked_count} unacknowledged of queue {view.name!r}")
@@ -50,5 +51,5 @@ class Idleness:
             if worker.is_busy and worker.runtime is not None:
                 ids = [task_id for _, task_id, _ in worker.runtime.active.values()]
                 parts.append(f"worker {worker.name!r} runs {', '.join(ids) or 'a task'}")
-        parts += [f"{client!r}" for client in self._clients.values() if not client.is_done]
+        parts += [f"{client!r}" for client in self._clients.values() if not client.is_done and not client.is_background]
         return "; ".join(parts) or "nothing"

@@ -87,7 +87,7 @@ class Recorder:
             expires=headers.get("expires"),
             exchange=message.exchange,
             routing_key=message.routing_key,
-            queue=message.routing_key,
+            queue=None if message.exchange else message.routing_key,
             args=headers.get("argsrepr"),
             kwargs=headers.get("kwargsrepr"),
             root_id=headers.get("root_id"),

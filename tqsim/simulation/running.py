@@ -32,6 +32,7 @@ class Running:
         limit: Duration,
     ) -> None:
         """See :meth:`tqsim.Simulation.run`."""
+        __tracebackhide__ = True  # pytest then shows the line that let time pass
         self.require_test_fiber("run")
         if (for_ is None) == (until is None):
             raise UsageError('run() takes for_="10m" or until=<datetime or predicate>, and only one of them.')
@@ -46,6 +47,7 @@ class Running:
 
     def run_until_idle(self, *, limit: Duration) -> None:
         """See :meth:`tqsim.Simulation.run_until_idle`."""
+        __tracebackhide__ = True
         self.require_test_fiber("run_until_idle")
         limit_us = durations.microseconds(limit, "limit")
         if not self._kernel.run_until_quiet(self._idleness.is_idle, self._kernel.loop.now_us + limit_us):
@@ -70,6 +72,7 @@ class Running:
         self._kernel.run_until(self._kernel.loop.now_us + delta_us)
 
     def _run_until_true(self, predicate: Callable[[], object], limit_us: int) -> None:
+        __tracebackhide__ = True
         until_us = self._kernel.loop.now_us + limit_us
         if not self._kernel.run_while(lambda: not predicate(), until_us):
             name = getattr(predicate, "__name__", repr(predicate))

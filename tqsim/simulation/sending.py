@@ -18,11 +18,18 @@ from tqsim.load import Arrivals
 __all__ = ["send_load"]
 
 
-def send_load(kernel: Kernel, arrivals: Arrivals, signature: Any, note: Callable[..., None] | None) -> int:
+def send_load(
+    kernel: Kernel,
+    arrivals: Arrivals,
+    signature: Any,
+    note: Callable[..., None] | None,
+    begin: Callable[[], None],
+) -> int:
     """Publish at every arrival, from a process of its own; return how many were published.
 
     Each arrival stands alone, in a fiber of its own: one that has to wait for the broker holds up
-    no other, and one that cannot be published is recorded and the others go on.  Raises
+    no other, and one that cannot be published is recorded and the others go on.  ``begin()`` is
+    called in every one of these fibers.  Raises
     :class:`~tqsim.UsageError` when ``signature`` is neither a signature nor a function that
     returns one.
     """
@@ -34,6 +41,7 @@ def send_load(kernel: Kernel, arrivals: Arrivals, signature: Any, note: Callable
 
     def publish(wanted: Any) -> None:
         nonlocal published
+        begin()
         try:
             wanted.apply_async()
         except Exception as error:  # noqa: BLE001 - a client in production goes on too

@@ -6,6 +6,7 @@ The main name is :class:`Settings`.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,6 +22,7 @@ __all__ = ["DEFAULT_START", "Settings", "installed_versions"]
 
 DEFAULT_START: Final = "2030-01-01T00:00:00Z"
 _PREEMPTED: Final = ("random", "pct")
+_ADDRESS: Final = re.compile(r".+:\d+|/.+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +38,20 @@ class Settings:
     allow_network: Sequence[str]
     still_events_max: int
     stall: Duration
+    isolate_globals: bool
     reproduction: str
 
     def kernel_options(self) -> KernelOptions:
         """Return the kernel's part, or raise :class:`~tqsim.UsageError` for a wrong value."""
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise UsageError(f"seed={self.seed!r} is not a seed; expected a whole number.")
-        if isinstance(self.still_events_max, bool) or not isinstance(self.still_events_max, int):
-            raise UsageError(f"still_events_max={self.still_events_max!r}; expected a whole number of events.")
-        if isinstance(self.allow_network, str):
-            raise UsageError(
-                f'allow_network={self.allow_network!r} is text; expected a list such as ["localhost:5432"].'
-            )
+        most = self.still_events_max
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise UsageError(f"still_events_max={most!r}; expected a whole number of events, at least 1.")
+        for name in ("history", "isolate_globals"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name}={getattr(self, name)!r}; expected True or False.")
+        self._check_network()
         preemption_us = durations.microseconds(self.preemption, "preemption")
         is_preempted = isinstance(self.policy, str) and self.policy.startswith(_PREEMPTED)
         return KernelOptions(
@@ -60,6 +64,18 @@ class Settings:
             stall_s=durations.microseconds(self.stall, "stall") / durations.MICROSECONDS_PER_SECOND,
             allow_network=tuple(self.allow_network),
         )
+
+    def _check_network(self) -> None:
+        if isinstance(self.allow_network, str):
+            raise UsageError(
+                f'allow_network={self.allow_network!r} is text; expected a list such as ["localhost:5432"].'
+            )
+        for address in self.allow_network:
+            if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+                raise UsageError(
+                    f'allow_network has {address!r}; expected "host:port" such as "localhost:5432", or the path of a '
+                    "Unix socket."
+                )
 
 
 def installed_versions() -> dict[str, str]:

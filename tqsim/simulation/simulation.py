@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -42,6 +43,8 @@ __all__ = ["Simulation"]
 
 _STILL_EVENTS_MAX: Final = 5_000_000
 _LIMIT: Final = "30d"
+#: What else bears the name of a process in a history.
+_TAKEN_NAMES: Final = ("test", "broker", "faults")
 
 
 class Simulation:
@@ -82,7 +85,8 @@ class Simulation:
     ) -> None:
         self._settings = Settings(
             seed=seed, policy=policy, start=start, timezone=timezone, preemption=preemption, history=history,
-            allow_network=allow_network, still_events_max=still_events_max, stall=stall, reproduction=reproduction,
+            allow_network=allow_network, still_events_max=still_events_max, stall=stall,
+            isolate_globals=isolate_globals, reproduction=reproduction,
         )  # fmt: skip
         self._app = app
         self._applications = Applications(app)
@@ -152,6 +156,9 @@ class Simulation:
         except Exception:
             if error is None:  # never mask the test's own exception
                 raise
+        if error is None:  # a failed assertion in a client must not pass in silence
+            for client in self._clients.values():
+                client.raise_unasked()
 
     def _require_open(self) -> None:
         if self._state == "closed":
@@ -188,8 +195,13 @@ class Simulation:
         self._beats[name] = program
         return BeatHandle(program, self._require_open)
 
-    def client(self, function: Callable[[], Any], name: str | None = None) -> ClientHandle:
-        """Run ``function()`` as a process of its own, which may publish and wait for results."""
+    def client(self, function: Callable[[], Any], name: str | None = None, *, background: bool = False) -> ClientHandle:
+        """Run ``function()`` as a process of its own, which may publish and wait for results.
+
+        What it raises is raised again when somebody asks for the handle's ``result()``, or else at
+        the end of the simulation.  A ``background`` client, such as one that receives events for
+        ever, does not keep the simulation from being idle.
+        """
         self._require_open()
         if not callable(function):
             raise UsageError(f"client({function!r}): expected a function without arguments.")
@@ -198,8 +210,18 @@ class Simulation:
         process = self._kernel.new_process(name)
         if self._note is not None:
             self._note("process.started", name, None, kind="client", pid=process.pid)
-        handle = self._clients[name] = ClientHandle(self._kernel, process, function, self._note)
+
+        def run() -> Any:
+            self._make_current()
+            return function()
+
+        handle = self._clients[name] = ClientHandle(self._kernel, process, run, self._note, is_background=background)
         return handle
+
+    def _make_current(self) -> None:
+        """Let the running fiber find the application as its current one, as any process that imports it does."""
+        if self._app.set_as_current:
+            self._app.set_current()
 
     def load(self, arrivals: Arrivals, signature: Any, name: str | None = None) -> ClientHandle:
         """Publish ``signature`` at every arrival, from a client process of its own.
@@ -212,7 +234,8 @@ class Simulation:
         if not isinstance(arrivals, Arrivals):
             raise UsageError(f"load({arrivals!r}): expected arrivals such as tqsim.load.poisson(5, for_='10m').")
         name = name or f"load{len(self._clients) + 1}"
-        return self.client(lambda: send_load(self._kernel, arrivals, signature, self._note), name)
+        send = partial(send_load, self._kernel, arrivals, signature, self._note, self._make_current)
+        return self.client(send, name)
 
     def service(self, name: str, **options: Any) -> Service:
         """Simulate a dependency of the task code; see :class:`tqsim.load.Service` for the options.
@@ -242,9 +265,7 @@ class Simulation:
         blocks takes no virtual time otherwise.
         """
         self._require_open()
-        name = task if isinstance(task, str) else getattr(task, "name", None)
-        self._applications.require_registered(name)
-        self._costs[str(name)] = sampler(seconds, "seconds")
+        self._costs[self._applications.name_of(task)] = sampler(seconds, "seconds")
 
     def _cost_us(self, task_name: str) -> int:
         distribution = self._costs.get(task_name)
@@ -261,6 +282,8 @@ class Simulation:
     def _require_new_name(self, name: str) -> None:
         if not isinstance(name, str) or not name:
             raise UsageError(f"name={name!r} is not a name; expected text.")
+        if name in _TAKEN_NAMES:
+            raise UsageError(f"name={name!r} is taken: moments of the {name} bear it. Choose another name.")
         if name in self._workers or name in self._beats or name in self._clients:
             raise UsageError(f"A process called {name!r} exists already; restart() it or choose another name.")
 
@@ -318,6 +341,7 @@ class Simulation:
         A predicate is tried after every event; if it is not true within ``limit``, or nothing is
         left to happen, the verdict is :class:`~tqsim.NoProgress`.
         """
+        __tracebackhide__ = True
         self._require_open()
         self._running.run(for_=for_, until=until, limit=limit)
 
@@ -327,6 +351,7 @@ class Simulation:
         Beat, heartbeats and other background work do not count.  When that takes more than
         ``limit`` the verdict is :class:`~tqsim.NoProgress`, which names what it waited for.
         """
+        __tracebackhide__ = True
         self._require_open()
         self._running.run_until_idle(limit=limit)
 
@@ -357,6 +382,7 @@ class Simulation:
 
     def check(self, *checks: Any) -> None:
         """Judge the history so far; raises :class:`~tqsim.CheckFailed` that names tasks and moments."""
+        __tracebackhide__ = True
         run_checks(self.history, checks)
 
     # -- errors ------------------------------------------------------------------------------

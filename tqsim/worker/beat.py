@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from celery import beat
+from celery.utils.imports import load_extension_class_names, symbol_by_name
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.errors import UsageError
@@ -48,6 +49,7 @@ class BeatProgram:
             raise UsageError(
                 f"beat {name!r}: max_interval={max_interval!r} is not possible; expected a number of seconds above 0."
             )
+        self._scheduler = _find_scheduler(name, options.get("scheduler") or app.conf.beat_scheduler)
         self._kernel = kernel
         self._options = options
         self._note = note
@@ -79,7 +81,7 @@ class BeatProgram:
             self.app,
             max_interval=self._options.get("max_interval"),
             schedule_filename=str(Path(str(self._directory)) / _SCHEDULE_FILE),
-            scheduler_cls=self._options.get("scheduler") or self.app.conf.beat_scheduler,
+            scheduler_cls=self._scheduler,
         )
 
         def end(number: int, frame: Any) -> None:
@@ -165,3 +167,14 @@ def _time_to_next_us(scheduler: Any) -> int:
         if isinstance(remaining_s, (int, float)):
             waits.append(remaining_s)
     return max(1, round(min(waits, default=1.0) * MICROSECONDS_PER_SECOND))
+
+
+def _find_scheduler(name: str, wanted: Any) -> Any:
+    """Return the class that is meant, as ``celery.beat.Service.get_scheduler`` finds it."""
+    try:
+        aliases = dict(load_extension_class_names("celery.beat_schedulers"))
+        return symbol_by_name(wanted, aliases=aliases)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"beat {name!r}: scheduler={wanted!r} cannot be loaded ({error}); expected a class, or the path of one."
+        ) from None

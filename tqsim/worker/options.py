@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from celery.utils.log import LOG_LEVELS
 from celery.utils.text import str_to_list
 
 from tqsim.errors import UnsupportedError, UsageError
@@ -83,7 +84,9 @@ def _is_pool(value: Any) -> bool:
 
 
 def _is_level(value: Any) -> bool:
-    return isinstance(value, (str, int))
+    if isinstance(value, str):
+        return value.upper() in LOG_LEVELS
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 #: How each option is recognised, and in which words it is asked for.
@@ -96,7 +99,7 @@ _CHECKS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "heartbeat": (_is_flag, "True or False"),
     "heartbeat_interval": (_is_seconds, "a number of seconds above 0"),
     "include": (_is_names, "a list of names"),
-    "loglevel": (_is_level, "a level of logging"),
+    "loglevel": (_is_level, "a level of logging, such as 'INFO' or logging.INFO"),
     "max_tasks_per_child": (_is_count, "a whole number of at least 1"),
     "mingle": (_is_flag, "True or False"),
     "optimization": (lambda value: value in ("default", "fair"), "'default' or 'fair'"),

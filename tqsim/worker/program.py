@@ -137,6 +137,10 @@ class WorkerProgram:
         """Send a signal to the worker's main process; ``verb`` is what the caller asked for."""
         self._require_alive(verb)
         assert self.process is not None
+        if number not in signal.valid_signals():
+            raise UsageError(
+                f"worker {self.name!r}: {verb}({number!r}): expected the number of a signal, such as signal.SIGTERM."
+            )
         self._kernel.system.deliver(self.process, number)
         hub = getattr(self.celery_worker, "hub", None)
         if hub is not None:

@@ -72,7 +72,7 @@ def test_background_work_that_is_asked_for_is_on() -> None:
         ("gossip", "yes", "True or False"),
         ("optimization", "best", "'default' or 'fair'"),
         ("pool", 7, "'prefork', 'solo' or 'threads'"),
-        ("loglevel", None.__class__, "a level of logging"),
+        ("loglevel", "LOUD", "a level of logging, such as 'INFO' or logging.INFO"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_was_expected(option: str, value: Any, expected: str) -> None:
