@@ -74,7 +74,7 @@ class Applications:
             kernel.patches.set(kind, name, self._watched(kernel, kind.__dict__[name]))
 
     def _watched(self, kernel: Kernel, door: Any) -> Any:
-        real = door.fget if isinstance(door, property) else door
+        real: Any = door.fget if isinstance(door, property) else door
 
         @functools.wraps(real)
         def enter(owner: Any, *args: Any, **kwargs: Any) -> Any:
