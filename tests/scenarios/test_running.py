@@ -6,9 +6,11 @@ from typing import Final
 
 import pytest
 
-from tqsim.errors import NoProgress, UsageError
+from tests.unit.refusals import refusal
+from tqsim.errors import NoProgress, UnsupportedError
 from tqsim.history import History
 from tqsim.scenario import Outcome, load, run
+from tqsim_scenarios.shop.app import app
 
 STORY: Final = """\
 title = "Everything at once"
@@ -135,9 +137,9 @@ def test_the_broker_restarts_and_other_faults_stay_away(history: History) -> Non
 
 def test_a_load_that_cannot_send_is_noted_and_goes_on() -> None:
     found = run(load(STORY.replace('"32s"', '"29s"'), "story.toml"))
-    (notice,) = found.notices
-    assert notice.startswith("load 'charges': ")
-    assert notice.endswith("the first because of OperationalError: [Errno 111] Connection refused")
+    assert found.notices == (
+        "load 'charges': 1 could not be published because of OperationalError: [Errno 111] Connection refused",
+    )
     assert found.troubles == ()
 
 
@@ -148,14 +150,38 @@ def test_a_run_that_never_ends_is_told() -> None:
     first, *_, last = str(caught.value).splitlines()
     assert first.startswith("Not idle after 10m of virtual time. Still there: ")
     assert last == "Reproduce: again"
+    with pytest.raises(NoProgress) as caught:
+        run(load(f"{text}[variants.a]\nseed = 5\n", "story.toml"), reproduction="again")
+    first, *_, last = str(caught.value).splitlines()
+    assert first.startswith("Variant 'a': Not idle after 10m of virtual time. Still there: ")
+    assert last == "Reproduce: again"
 
 
 def test_an_argument_that_a_check_refuses_has_its_line() -> None:
     text = STORY.replace('check = "nothing_lost"', 'check = "latency"\nof = "sleep"\np95 = 1')
-    with pytest.raises(UsageError) as caught:
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        "story.toml, line 69: expect.all.of='sleep' is unknown; expected one of: 'wait', 'run', 'end_to_end'."
+    )
+
+
+def test_a_broker_that_is_not_simulated_has_its_remedy_in_the_words_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app.conf, "broker_url", "redis://localhost")
+    text = STORY.replace('[broker]\nprofile = "rabbitmq"\n', "")
+    with pytest.raises(UnsupportedError) as caught:
         run(load(text, "story.toml"))
     assert str(caught.value) == (
-        "story.toml, line 69: expect.all.of='sleep' is unknown; expected one of: 'wait', 'run', 'end_to_end'."
+        "story.toml, line 2: app=\"tqsim_scenarios.shop.app:app\": The application's broker URL names 'redis', and "
+        'the Redis broker is not simulated yet. Add the table [broker] with profile = "rabbitmq" to run it on a '
+        "simulated RabbitMQ all the same."
+    )
+    assert run(load(STORY, "story.toml")).is_met
+
+
+def test_what_a_worker_refuses_has_the_line_of_its_key() -> None:
+    assert refusal(lambda: run(load(STORY.replace("concurrency = 2", 'pool = "nope"'), "story.toml"))) == (
+        "story.toml, line 15: workers.one.pool='nope' is not a pool; expected 'prefork', 'solo' or 'threads'."
     )
 
 

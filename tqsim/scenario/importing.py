@@ -50,7 +50,7 @@ def find_application(path: str, argument: str) -> Celery:
     """
     app = find_object(path, argument)
     if not isinstance(app, Celery):
-        raise UsageError(f"{argument}={path!r} is a {type(app).__name__}; expected a Celery application.")
+        raise UsageError(f"{argument}={path!r} is of type {type(app).__name__!r}; expected a Celery application.")
     app.finalize(auto=True)
     try:
         app.loader.import_default_modules()
