@@ -193,3 +193,15 @@ def test_the_observer_sees_each_simulation_while_it_is_open() -> None:
         observer=lambda name, sim, length_us: seen.append((name, sim.elapsed, length_us)),
     )
     assert seen == [("a", 0.0, 3_000_000), ("b", 0.0, None)]
+
+
+def test_an_error_in_the_scenarios_own_setup_is_its_authors() -> None:
+    text = STORY.replace('"tqsim_scenarios.shop.ledger:clear"', '"os:getenv"')
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        "story.toml, line 3: setup: 'os:getenv' raised TypeError: getenv() missing 1 required positional argument: "
+        "'key'."
+    )
+    text = STORY.replace('"tqsim_scenarios.shop.ledger:clear"', '"os:sep"')
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        "story.toml, line 3: setup: 'os:sep' is of type 'str'; expected a function without arguments."
+    )

@@ -70,6 +70,13 @@ def task_names(app: Celery) -> list[str]:
 
 
 def _broken(path: str, argument: str, what: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"{argument}={path!r}: importing {what} failed with {type(error).__name__}: {error}{_where(error)}."
+    )
+
+
+def _where(error: Exception) -> str:
+    if isinstance(error, (ImportError, SyntaxError)):
+        return ""  # both say it themselves
     last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f" ({last.filename}, line {last.lineno})" if not isinstance(error, ImportError) else ""
-    return UsageError(f"{argument}={path!r}: importing {what} failed with {type(error).__name__}: {error}{where}.")
+    return f" ({last.filename}, line {last.lineno})"

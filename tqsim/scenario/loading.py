@@ -52,7 +52,7 @@ def load_file(path: str | Path, overrides: Sequence[Override] = ()) -> Story:
     Raises :class:`~tqsim.UsageError` if it cannot be read, and as :func:`load` does.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: the file cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:

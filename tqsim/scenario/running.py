@@ -16,7 +16,7 @@ from tqsim import durations, faults, load
 from tqsim.broker.profile import RabbitMQ, profile_for
 from tqsim.checks import Check
 from tqsim.durations import Duration
-from tqsim.errors import NoProgress, UnsupportedError
+from tqsim.errors import NoProgress, UnsupportedError, UsageError
 from tqsim.load import Arrivals, Distribution
 from tqsim.scenario.expectations import build
 from tqsim.scenario.importing import find_application, find_object
@@ -88,12 +88,23 @@ def _prepare(variant: Variant) -> _Prepared:
     return _Prepared(variant, apps, broker, checks)
 
 
+def _set_up(path: str) -> None:
+    """Call the scenario's own ``setup``, whose errors are its author's."""
+    setup = find_object(path, "setup")
+    if not callable(setup):
+        raise UsageError(f"{path!r} is of type {type(setup).__name__!r}; expected a function without arguments.")
+    try:
+        setup()
+    except Exception as error:
+        raise UsageError(f"{path!r} raised {type(error).__name__}: {error}.") from error
+
+
 def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> VariantOutcome:
     variant, apps = prepared.variant, prepared.apps
     scenario, places = variant.scenario, variant.places
     if scenario.setup is not None:
-        with places.located(()):
-            find_object(scenario.setup, "setup")()
+        with places.located(("setup",)):
+            _set_up(scenario.setup)
     with places.located(()):
         simulation = Simulation(
             apps[""],

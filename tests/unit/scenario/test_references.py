@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from tests.unit.refusals import refusal
 from tests.unit.scenario.stories import story
@@ -163,3 +163,31 @@ def test_something_else_than_an_application_is_refused(monkeypatch: pytest.Monke
 
 def put_module(monkeypatch: pytest.MonkeyPatch, **names: object) -> None:
     monkeypatch.setitem(sys.modules, "shop_in_memory", SimpleNamespace(**names))
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound", "key", "queue"),
+    [
+        ("topic", "media.ingest.#", "media.ingest.upload", "orders"),
+        ("direct", "upload", "upload", "orders"),
+        ("fanout", "", "whatever", "orders"),
+        ("direct", "upload", "download", None),
+    ],
+)
+def test_a_route_to_an_exchange_is_followed_to_the_queues_bound_to_it(
+    kind: str, bound: str, key: str, queue: str | None
+) -> None:
+    variant = story('queues = ["orders"]', 'queues = ["mail"]').variants[0]
+    app = application()
+    app.conf.task_queues = (Queue("orders", Exchange("media", type=kind), routing_key=bound), Queue("mail"))
+    app.conf.task_routes = {"shop.charge": {"exchange": "media", "routing_key": key}}
+
+    def check() -> None:
+        require_known_names(variant.scenario, {"": app, "main": app}, variant.places)
+
+    if queue is None:
+        check()  # nothing of the application is bound so: only the broker knows
+        return
+    assert "load.orders sends to queue 'orders', which no worker consumes; the workers consume: 'mail'." in refusal(
+        check
+    )
