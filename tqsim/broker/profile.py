@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tqsim.broker.rabbitmq.settings import Settings
 from tqsim.errors import UnsupportedError
 
 __all__ = ["RabbitMQ", "profile_for", "scheme_of"]
@@ -25,6 +26,10 @@ class RabbitMQ:
     """
 
     version: str = "3.10"
+
+    def settings(self) -> Settings:
+        """The settings of the server."""
+        return Settings(version=self.version)
 
 
 def scheme_of(url: Any) -> str:
