@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import msgspec
 
 from tqsim import durations, faults, load
-from tqsim.broker.profile import RabbitMQ
+from tqsim.broker.profile import RabbitMQ, Redis
 from tqsim.checks import Check, run_checks
 from tqsim.durations import Duration
-from tqsim.errors import CheckFailed
+from tqsim.errors import CheckFailed, UsageError
 from tqsim.history import History, moments
 from tqsim.load import Arrivals, Distribution
 from tqsim.scenario.expectations import build
@@ -114,11 +114,16 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
     return VariantOutcome(variant.name, sim.history, judgements, troubles, tuple(_notices(sim.history)))
 
 
-def _broker(variant: Variant) -> RabbitMQ | None:
+def _broker(variant: Variant) -> RabbitMQ | Redis | None:
     broker = variant.scenario.broker
     if broker is None:
         return None
-    return RabbitMQ() if broker.version is None else RabbitMQ(version=broker.version)
+    if broker.profile == "redis":
+        return Redis(**_given(broker, "version", "persistence"))
+    if broker.persistence is not None:
+        with variant.places.located(("broker", "persistence")):
+            raise UsageError(f'persistence={broker.persistence!r} is only for profile = "redis".')
+    return RabbitMQ(**_given(broker, "version"))
 
 
 def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str, ClientHandle]:

@@ -7,6 +7,7 @@ comes while another is running (a finalizer may send one) waits its turn.
 
 from __future__ import annotations
 
+import errno
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
@@ -15,12 +16,35 @@ from fakeredis import FakeServer
 from fakeredis._core import Database
 from fakeredis._helpers import SimpleError
 
+from tqsim.broker.redis.requests import Plans
 from tqsim.broker.redis.sessions import Peer, Session
 
-__all__ = ["CancellableTimer", "Server"]
+__all__ = ["CancellableTimer", "Observer", "Server"]
 
-#: What the server says it is.
-_VERSION: Final = (7, 4)
+#: What the server says it is, unless told otherwise: what the conformance tests compare it with.
+_VERSION: Final = (7, 0)
+
+
+class Observer(Protocol):
+    """Somebody who is told of every command."""
+
+    def before(self, session: Session, name: str) -> None:
+        """A client has sent a command, which runs now."""
+
+    def ran(self, session: Session, name: str, arguments: list[bytes], result: Any) -> None:
+        """A command has run; inside a transaction or a script, one of its parts."""
+
+    def after(self, session: Session, name: str) -> None:
+        """All that the client's command did has been told."""
+
+    def served(self, session: Session, result: Any) -> None:
+        """A client that was blocked is answered."""
+
+    def entered(self, session: Session) -> None:
+        """A client has connected."""
+
+    def left(self, session: Session) -> None:
+        """A client has gone."""
 
 
 class CancellableTimer(Protocol):
@@ -33,9 +57,17 @@ class CancellableTimer(Protocol):
 class Server(FakeServer):
     """One Redis server; ``call_later(seconds, action)`` is its clock for blocking commands."""
 
-    def __init__(self, call_later: Callable[[float, Callable[[], None]], CancellableTimer]) -> None:
-        super().__init__(version=_VERSION)
+    def __init__(
+        self,
+        call_later: Callable[[float, Callable[[], None]], CancellableTimer],
+        version: tuple[int, ...] = _VERSION,
+    ) -> None:
+        super().__init__(version=version)
         self._call_later = call_later
+        self.plans = Plans(version)
+        self.observer: Observer | None = None
+        self.uses_acl = False
+        self.is_stopped = False
         self._inbox: deque[tuple[Session, bytes | None]] = deque()
         self._is_busy = False
         self._blocked: list[_Blocked] = []
@@ -51,9 +83,31 @@ class Server(FakeServer):
             ssubscribers=defaultdict(_Members),
         )
 
-    def connect(self, peer: Peer, client_info: dict[str, Any]) -> Session:
-        """Open a connection."""
-        return Session(self, peer, client_info)
+    def connect(self, peer: Peer, client_info: dict[str, Any], owner: str = "") -> Session:
+        """Open a connection; ``owner`` is the name of the client's process.
+
+        Raises ``ConnectionRefusedError`` while the server is stopped.
+        """
+        if self.is_stopped:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        session = Session(self, peer, client_info, owner)
+        if self.observer is not None:
+            self.observer.entered(session)
+        return session
+
+    def stop(self) -> None:
+        """Shut down: every connection ends, and nobody can connect."""
+        self.is_stopped = True
+        for session in list(self.sockets):
+            session.kill()
+
+    def start(self, *, keeps_data: bool) -> None:
+        """Start again, with what a file on disk has kept, or with nothing."""
+        self.is_stopped = False
+        self.script_cache.clear()
+        if not keeps_data:
+            for database in self.dbs.values():
+                database.clear()
 
     @property
     def is_busy(self) -> bool:
@@ -90,6 +144,8 @@ class Server(FakeServer):
         """Forget a client; called by :meth:`Session.leave`."""
         if session in self.sockets:
             self.sockets.remove(session)
+        if self.observer is not None:
+            self.observer.left(session)
         for entry in [entry for entry in self._blocked if entry.session is session]:
             self._release(entry)
 
@@ -127,6 +183,8 @@ class Server(FakeServer):
         except SimpleError as error:
             reply = error
         self._release(entry)
+        if self.observer is not None:
+            self.observer.served(session, reply)
         session.answer(reply)
 
     def _give_up(self, entry: _Blocked) -> None:

@@ -43,7 +43,13 @@ class SimulatedSocket:
         self._wire = kernel.wires.new(self._is_readable)
         self._port = _FIRST_PORT + self._wire.number % 10_000
         self._server = server
-        self._session = server.connect(self, {"addr": f"{_LOOPBACK}:{self._port}", "laddr": address})
+        try:
+            self._session = server.connect(
+                self, {"addr": f"{_LOOPBACK}:{self._port}", "laddr": address}, self._process.name
+            )
+        except ConnectionRefusedError:
+            kernel.wires.drop(self._wire)
+            raise
         self._process.on_death.append(self._abort)
 
     # -- what the server calls ----------------------------------------------------------------
