@@ -100,6 +100,10 @@ class _Poller:
             wire.pollers.append(self)
         return number
 
+    def watches(self, number: int) -> bool:
+        """Whether a wire is waited for when it is readable."""
+        return bool(self._flags.get(number, 0) & READ)
+
     def unregister(self, fd: Any) -> None:
         number = fd if isinstance(fd, int) else int(fd.fileno())
         self._flags.pop(number, None)
@@ -236,6 +240,12 @@ def hub_class(kernel: Kernel) -> type:
             if self._poller is not None:
                 self._poller.wake()
             return callback
+
+        def add_reader(self, fds: Any, callback: Any, *args: Any) -> Any:
+            # kombu's Redis transport adds the same ones on each turn.
+            if isinstance(fds, int) and self.readers.get(fds) == (callback, args) and self._poller.watches(fds):
+                return None
+            return super().add_reader(fds, callback, *args)  # type: ignore[no-untyped-call]
 
         def wake(self) -> None:
             """Let the loop look around: something that it checks on each turn has changed."""

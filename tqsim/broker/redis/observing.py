@@ -41,9 +41,9 @@ class QueueObserver:
         self.delivered: dict[str, int] = {}
         self._delivery_number = delivery_number
         self._vhost_of = vhost_of
-        self._held: dict[Session, Copy] = {}
+        self.held: dict[Session, Copy] = {}
         self._fetched: dict[Session, None] = {}
-        self._returning: list[Copy] = []
+        self.returning: list[Copy] = []
         self._consuming: dict[Session, list[bytes]] = {}
         self._actions: dict[str, Callable[[Session, list[bytes], Any], None]] = {
             "brpop": self._on_brpop, "del": self._on_removed, "hdel": self._on_hdel, "hset": self._on_hset,
@@ -52,12 +52,13 @@ class QueueObserver:
         }  # fmt: skip
         for name in ("blpop", "lmove", "lmpop", "lpop", "lrem", "lset", "ltrim", "rename", "rpoplpush"):
             self._actions[name] = self._on_removed
+        self.names = frozenset({*self._actions, *_EVERYTHING})
 
     # -- what the server calls ----------------------------------------------------------------
 
     def before(self, session: Session, name: str) -> None:
         """Settle what the client has read and not recorded: nobody waits for an ack of it."""
-        if session in self._held and name not in _BETWEEN:
+        if name not in _BETWEEN and session in self.held:
             self._let_go(session)
 
     def ran(self, session: Session, name: str, arguments: list[bytes], result: Any) -> None:
@@ -69,13 +70,12 @@ class QueueObserver:
         elif name in _EVERYTHING:
             self.look_again("flushed")
 
-    def after(self, session: Session, name: str) -> None:
+    def settle_returning(self) -> None:
         """Acknowledge what left the hash and was not put back."""
-        if self._returning:
-            returning, self._returning = self._returning, []
-            for copy in returning:
-                self.delivered.pop(copy.message.tag, None)
-                self.ledger.settle(copy)
+        returning, self.returning = self.returning, []
+        for copy in returning:
+            self.delivered.pop(copy.message.tag, None)
+            self.ledger.settle(copy)
 
     def served(self, session: Session, result: Any) -> None:
         """Take what a blocked client was given."""
@@ -91,7 +91,7 @@ class QueueObserver:
         self.ledger.tell("connection.closed", connection=session.owner)
         self._consuming.pop(session, None)
         self._fetched.pop(session, None)
-        copy = self._held.pop(session, None)
+        copy = self.held.pop(session, None)
         if copy is not None:
             copy.popped -= 1
             self.ledger.lose(copy, "popped by a client that is gone")
@@ -101,7 +101,7 @@ class QueueObserver:
     def _on_push(self, session: Session, arguments: list[bytes], result: Any) -> None:
         key, *payloads = arguments
         for payload in payloads:
-            self.ledger.push(session.database_number, key, payload, self._returning)
+            self.ledger.push(session.database_number, key, payload, self.returning)
 
     def _on_brpop(self, session: Session, arguments: list[bytes], result: Any) -> None:
         self._consuming[session] = arguments[:-1]
@@ -111,23 +111,23 @@ class QueueObserver:
     def _on_rpop(self, session: Session, arguments: list[bytes], result: Any) -> None:
         if isinstance(result, bytes):
             self._take(session, arguments[0], result)
-            if session in self._held:
+            if session in self.held:
                 self._fetched[session] = None
 
     def _take(self, session: Session, key: bytes, payload: bytes) -> None:
         copy = self.ledger.pop(session.database_number, key, payload, self._delivery_number)
         if copy is not None:
             self.delivered[copy.message.tag] = copy.message.delivery_number
-            self._held[session] = copy
+            self.held[session] = copy
 
     def _on_hset(self, session: Session, arguments: list[bytes], result: Any) -> None:
         key, *pairs = arguments
         for field in pairs[::2]:
             copy = self.ledger.record(session.database_number, key, field.decode(errors="replace"))
             if copy is not None:
-                holder = next((holder for holder, held in self._held.items() if held is copy), None)
+                holder = next((holder for holder, held in self.held.items() if held is copy), None)
                 if holder is not None:
-                    del self._held[holder]
+                    del self.held[holder]
                     self._fetched.pop(holder, None)
 
     def _on_hdel(self, session: Session, arguments: list[bytes], result: Any) -> None:
@@ -135,7 +135,7 @@ class QueueObserver:
         if not result or (session.database_number, key) not in self.ledger.unacked:
             return
         for field in fields:
-            self._returning += self.ledger.unrecord(session.database_number, key, field.decode(errors="replace"))
+            self.returning += self.ledger.unrecord(session.database_number, key, field.decode(errors="replace"))
 
     def _on_removed(self, session: Session, arguments: list[bytes], result: Any) -> None:
         self._compare(session.database_number, arguments, "removed")
@@ -151,7 +151,7 @@ class QueueObserver:
     # -- looking ------------------------------------------------------------------------------
 
     def _let_go(self, session: Session) -> None:
-        copy = self._held.pop(session)
+        copy = self.held.pop(session)
         self._fetched.pop(session, None)
         copy.popped -= 1
         self.delivered.pop(copy.message.tag, None)

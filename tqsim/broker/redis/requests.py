@@ -60,7 +60,10 @@ def _number(text: bytes, complaint: str) -> int:
 class CommandPlan:
     """One command with one number of arguments: how they are converted, and which are keys."""
 
-    __slots__ = ("_checked", "_converted", "_creates", "_keys", "keeps_reply", "name", "signature")
+    __slots__ = (
+        "_checked", "_converted", "_creates", "_keys", "forbids_script", "function_name", "is_immediate", "keeps_empty",
+        "keeps_reply", "name", "signature", "takes_bytes",
+    )  # fmt: skip
 
     def __init__(self, signature: Signature, count: int) -> None:
         types: list[Any] = list(signature.fixed[:count])
@@ -70,6 +73,11 @@ class CommandPlan:
         keys = [(index, kind) for index, kind in enumerate(types) if isinstance(kind, Key)]
         self.signature = signature
         self.name = signature.name
+        self.function_name = signature.func_name
+        self.forbids_script = messages.FLAG_NO_SCRIPT in signature.flags
+        #: Never queued by MULTI.
+        self.is_immediate = messages.FLAG_TRANSACTION in signature.flags
+        self.keeps_empty = messages.FLAG_LEAVE_EMPTY_VAL in signature.flags
         self.keeps_reply = messages.FLAG_SKIP_CONVERT_TO_RESP2 in signature.flags
         self._creates = messages.FLAG_DO_NOT_CREATE not in signature.flags
         self._keys = keys
@@ -77,6 +85,8 @@ class CommandPlan:
         self._converted = [
             (index, kind) for index, kind in enumerate(types) if not isinstance(kind, Key) and kind is not bytes
         ]
+        #: No argument is a key to be looked up or a value to be converted.
+        self.takes_bytes = not keys and not self._converted
 
     def apply(self, arguments: list[Any], database: Database) -> tuple[Any] | tuple[list[Any], list[CommandItem]]:
         """Return converted arguments and the items of the keys, or one value that is the reply already."""

@@ -16,6 +16,7 @@ import redis.connection
 import redis.sentinel
 from fakeredis.model import ExpiringMembersSet
 
+from tqsim.broker.redis import shortcuts
 from tqsim.broker.redis.places import DEFAULT_PORT, Place, address_of
 from tqsim.broker.redis.pools import Pools
 from tqsim.broker.redis.server import Server
@@ -56,6 +57,7 @@ class RedisRuntime:
         patches.set(unix, "_connect", self._connecting(unix._connect, lambda client: str(client.path)))
         self._answer_for_sentinels()
         self._pin_orders()
+        shortcuts.install(self._kernel)
 
     def client(self, place: Place) -> redis.Redis:
         """A client of redis-py for a place; one for everybody, as its connections belong to processes."""
@@ -73,7 +75,7 @@ class RedisRuntime:
         """The server at ``"host:port"``, which begins to exist when somebody asks."""
         server = self._servers.get(address)
         if server is None:
-            server = self._servers[address] = Server(self._call_later, self._version)
+            server = self._servers[address] = Server(self._call_later, self._version, self._now)
         return server
 
     def _connecting(self, real: Callable[[Any], Any], address_of: Callable[[Any], str]) -> Callable[[Any], Any]:
@@ -123,6 +125,9 @@ class RedisRuntime:
     def _is_inside(self) -> bool:
         loop = self._kernel.loop
         return not loop.is_closed and loop.in_loop_thread()
+
+    def _now(self) -> float:
+        return self._kernel.clock.epoch_us / MICROSECONDS_PER_SECOND
 
     def _call_later(self, seconds: float, action: Callable[[], None]) -> Any:
         return self._kernel.loop.call_later(round(seconds * MICROSECONDS_PER_SECOND), action)

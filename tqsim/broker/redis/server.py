@@ -8,6 +8,7 @@ comes while another is running (a finalizer may send one) waits its turn.
 from __future__ import annotations
 
 import errno
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
@@ -23,10 +24,16 @@ __all__ = ["CancellableTimer", "Observer", "Server"]
 
 #: What the server says it is, unless told otherwise: what the conformance tests compare it with.
 _VERSION: Final = (7, 0)
+#: Since when fields of hashes have events of their own.
+_TELLS_FIELDS: Final = (8, 8)
 
 
 class Observer(Protocol):
-    """Somebody who is told of every command."""
+    """Somebody who is told of commands: of those in ``names``, and of others as long as something is ``held``."""
+
+    names: frozenset[str]
+    held: Any
+    returning: Any
 
     def before(self, session: Session, name: str) -> None:
         """A client has sent a command, which runs now."""
@@ -34,8 +41,8 @@ class Observer(Protocol):
     def ran(self, session: Session, name: str, arguments: list[bytes], result: Any) -> None:
         """A command has run; inside a transaction or a script, one of its parts."""
 
-    def after(self, session: Session, name: str) -> None:
-        """All that the client's command did has been told."""
+    def settle_returning(self) -> None:
+        """All that the client's command did has been told, and something was ``returning``."""
 
     def served(self, session: Session, result: Any) -> None:
         """A client that was blocked is answered."""
@@ -55,14 +62,17 @@ class CancellableTimer(Protocol):
 
 
 class Server(FakeServer):
-    """One Redis server; ``call_later(seconds, action)`` is its clock for blocking commands."""
+    """One Redis server; ``call_later(seconds, action)`` is its clock for blocking commands, ``now()`` for expiry."""
 
     def __init__(
         self,
         call_later: Callable[[float, Callable[[], None]], CancellableTimer],
         version: tuple[int, ...] = _VERSION,
+        now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(version=version)
+        self.now = now
+        self.tells_fields = version >= _TELLS_FIELDS
         self._call_later = call_later
         self.plans = Plans(version)
         self.observer: Observer | None = None
@@ -163,6 +173,11 @@ class Server(FakeServer):
         self._blocked.append(entry)
         if timeout_s:
             entry.timer = self._call_later(timeout_s, lambda: self._give_up(entry))
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether somebody may wait for what a command changed."""
+        return bool(self._changed)
 
     def serve_blocked(self) -> None:
         """After a command: answer the clients that waited for what it changed, the oldest first."""

@@ -7,7 +7,6 @@ leaves the server free and is answered later, and the end of a connection is act
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -22,7 +21,7 @@ from tqsim.broker.redis.resp import encode, encode_push
 
 if TYPE_CHECKING:
     from tqsim.broker.redis.requests import CommandPlan
-    from tqsim.broker.redis.server import Server
+    from tqsim.broker.redis.server import Observer, Server
 
 __all__ = ["Peer", "Session"]
 
@@ -155,20 +154,24 @@ class Session(FakeSocket):
     # -- commands -----------------------------------------------------------------------------
 
     def _process_command(self, fields: list[bytes]) -> None:
+        home = self.home
+        observer = home.observer
         try:
-            result = self._respond(fields)
+            result = self._respond(home, observer, fields)
         except Exception as error:  # noqa: BLE001 - a bug of the server must not end the client's connection
             name = fields[0].decode(errors="replace")
             result = SimpleError(f"ERR the simulated server failed on {name}: {error!r}")
         suppressed = self._reply_off or self._reply_skip
         self._reply_skip, self._reply_skip_next = self._reply_skip_next, False
-        if not suppressed and not isinstance(result, NoResponse):
+        if not suppressed and type(result) is not NoResponse:
             self._send(encode(result, self.protocol))
-        self.home.serve_blocked()
+        if observer is not None and observer.returning:
+            observer.settle_returning()
+        if home.has_changed:
+            home.serve_blocked()
 
-    def _respond(self, fields: list[bytes]) -> Any:
+    def _respond(self, home: Server, observer: Observer | None, fields: list[bytes]) -> Any:
         """Run one command, or queue it; see ``BaseFakeSocket._process_command``."""
-        home = self.home
         is_running = False
         name = ""
         try:
@@ -176,17 +179,17 @@ class Session(FakeSocket):
             name = plan.name
             if home.uses_acl:
                 home.acl.validate_command(self._client_info.user, self._client_info, fields)
-            now = time.time()
+            now = home.now()
             for database in home.dbs.values():
                 database.time = now
-            function = getattr(self, plan.signature.func_name)
-            if self._transaction is not None and messages.FLAG_TRANSACTION not in plan.signature.flags:
+            function = getattr(self, plan.function_name)
+            if self._transaction is not None and not plan.is_immediate:
                 self._transaction.append((function, plan.signature, arguments))
                 return QUEUED
             is_running = True
-            if home.observer is None:
-                return self._run_plan(plan, function, arguments, from_script=False)
-            return self._observed(plan, function, arguments)
+            if observer is not None and observer.held:
+                observer.before(self, name)
+            return self._run_plan(plan, function, arguments, from_script=False)
         except SimpleError as error:
             if self._transaction is not None and not is_running:
                 self._transaction_failed = True
@@ -195,14 +198,6 @@ class Session(FakeSocket):
                 self._forget_transaction()
                 self._clear_watches()
             return error
-
-    def _observed(self, plan: CommandPlan, function: Callable[..., Any], arguments: list[bytes]) -> Any:
-        observer = self.home.observer
-        assert observer is not None
-        observer.before(self, plan.name)
-        result = self._run_plan(plan, function, arguments, from_script=False)
-        observer.after(self, plan.name)
-        return result
 
     def _run_command(self, func: Any, sig: Any, args: list[Any], from_script: bool) -> Any:
         """Run a command of a transaction or a script; called by fakeredis."""
@@ -215,11 +210,13 @@ class Session(FakeSocket):
     def _run_plan(
         self, plan: CommandPlan, function: Callable[..., Any], arguments: list[Any], *, from_script: bool
     ) -> Any:
-        items: list[Any] = []
+        home = self.home
+        items: Any = ()
         self._subkey_events = []
         try:
-            applied = plan.apply(arguments, self._db)
-            self._require_allowed(plan, from_script=from_script)
+            applied = (arguments, ()) if plan.takes_bytes else plan.apply(arguments, self._db)
+            if from_script or self._pubsub:
+                self._require_allowed(plan, from_script=from_script)
             if len(applied) == 1:
                 result = applied[0]
             else:
@@ -230,22 +227,24 @@ class Session(FakeSocket):
         except SimpleError as error:
             result = error
         for item in items:
-            item.writeback(remove_empty_val=messages.FLAG_LEAVE_EMPTY_VAL not in plan.signature.flags)
-        if self._server.psubscribers or self._server.subscribers:
+            item.writeback(remove_empty_val=not plan.keeps_empty)
+        if home.subscribers or home.psubscribers:
             self._keyspace_notifications(items, plan.name.encode())
-        self._subkey_notifications(items)
-        if self.home.observer is not None:
-            self.home.observer.ran(self, plan.name, arguments, result)
+        if home.tells_fields:
+            self._subkey_notifications(items)
+        observer = home.observer
+        if observer is not None and plan.name in observer.names:
+            observer.ran(self, plan.name, arguments, result)
         return result
 
     def _require_allowed(self, plan: CommandPlan, *, from_script: bool) -> None:
-        if from_script and messages.FLAG_NO_SCRIPT in plan.signature.flags:
+        if from_script and plan.forbids_script:
             raise SimpleError(messages.COMMAND_IN_SCRIPT_MSG)
         if self._pubsub and self.protocol != _RESP3 and plan.name not in self.ACCEPTED_COMMANDS_WHILE_PUBSUB:
             raise SimpleError(messages.BAD_COMMAND_IN_PUBSUB_MSG)
 
     def _shaped(self, plan: CommandPlan, result: Any) -> Any:
-        if plan.keeps_reply:
+        if plan.keeps_reply or type(result) is NoResponse or type(result) is SimpleString:
             return result
         version = self._resp_version
         if version == 2:

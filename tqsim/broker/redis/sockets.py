@@ -64,6 +64,11 @@ class SimulatedSocket:
         self._has_ended = True
         self._wire.notify()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the connection is open and has nothing to read."""
+        return self._is_open and not self._has_ended and not self._buffer and not self._loop.is_closing
+
     # -- what redis-py calls ------------------------------------------------------------------
 
     def sendall(self, data: Any) -> None:
