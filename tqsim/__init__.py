@@ -5,7 +5,7 @@ Start with :class:`Simulation`.  The sub-packages, bottom to top:
 - ``errors``, ``durations``: exceptions, and time as users write it
 - ``kernel``: virtual time, fibers, processes, chance; ``history``: the record of a run
 - ``checks``: what must hold of a history; ``faults``: what goes wrong
-- ``broker``: a simulated RabbitMQ under kombu; ``worker``: real Celery workers and beat as
+- ``broker``: simulated RabbitMQ and Redis under kombu; ``worker``: real Celery workers and beat as
   simulated processes; ``load``: arrivals, services and how long things take
 - ``simulation``: the assembly; ``report``: what happened, in tables
 - ``scenario``: one story in a file; ``cli``: the command line
@@ -14,7 +14,7 @@ Start with :class:`Simulation`.  The sub-packages, bottom to top:
 from __future__ import annotations
 
 from tqsim import checks, faults, load
-from tqsim.broker.profile import RabbitMQ
+from tqsim.broker.profile import RabbitMQ, Redis
 from tqsim.errors import (
     CheckFailed,
     ClosedError,
@@ -38,6 +38,7 @@ __all__ = [
     "NetworkRefused",
     "NoProgress",
     "RabbitMQ",
+    "Redis",
     "Simulation",
     "TqsimError",
     "UnsupportedError",

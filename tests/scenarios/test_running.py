@@ -167,13 +167,14 @@ def test_an_argument_that_a_check_refuses_has_its_line() -> None:
 def test_a_broker_that_is_not_simulated_has_its_remedy_in_the_words_of_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(app.conf, "broker_url", "redis://localhost")
+    monkeypatch.setattr(app.conf, "broker_url", "sqs://")
     text = STORY.replace('[broker]\nprofile = "rabbitmq"\n', "")
     with pytest.raises(UnsupportedError) as caught:
         run(load(text, "story.toml"))
     assert str(caught.value) == (
-        "story.toml, line 2: app=\"tqsim_scenarios.shop.app:app\": The application's broker URL names 'redis', and "
-        'the Redis broker is not simulated yet. Add the table [broker] with profile = "rabbitmq" to run it on a '
+        "story.toml, line 2: app=\"tqsim_scenarios.shop.app:app\": The application's broker URL names 'sqs', which "
+        "is not simulated; simulated are: amqp, amqps, pyamqp, librabbitmq, memory, redis, rediss, sentinel. "
+        'Add the table [broker] with profile = "rabbitmq" to run it on a '
         "simulated RabbitMQ all the same."
     )
     assert run(load(STORY, "story.toml")).is_met

@@ -103,7 +103,7 @@ def test_the_same_simulation_twice() -> None:
             {"timezone": "Mars/Olympus"},
             'timezone=\'Mars/Olympus\' is not a known time zone; expected a name such as "UTC" or "Europe/Paris".',
         ),
-        ({"broker": "redis"}, "broker='redis' is not a broker profile; expected tqsim.RabbitMQ()."),
+        ({"broker": "redis"}, "broker='redis' is not a broker profile; expected tqsim.RabbitMQ() or tqsim.Redis()."),
         (
             {"allow_network": "localhost:5432"},
             "allow_network='localhost:5432' is text; expected a list such as [\"localhost:5432\"].",
@@ -121,8 +121,8 @@ def test_a_broker_that_is_not_simulated() -> None:
         tqsim.Simulation(sqs)
     assert str(caught.value) == (
         "The application's broker URL names 'sqs', which is not simulated; simulated are: amqp, amqps, pyamqp, "
-        "librabbitmq, memory, redis, rediss, sentinel. Pass Simulation(app, broker=tqsim.RabbitMQ()) to run it on a "
-        "simulated RabbitMQ all the same."
+        "librabbitmq, memory, redis, rediss, sentinel. Pass Simulation(app, broker=tqsim.RabbitMQ()) or "
+        "broker=tqsim.Redis() to run it on a simulated server all the same."
     )
 
 

@@ -1,21 +1,26 @@
 """Which broker a simulation has: its profile, from an argument or from the application's URL.
 
-The main names are :class:`RabbitMQ` and :func:`profile_for`.  A profile is a plain description;
-:mod:`tqsim.broker.runtime` makes a running broker of it.
+The main names are :class:`RabbitMQ`, :class:`Redis` and :func:`profile_for`.  A profile is a plain description;
+:func:`tqsim.broker.brokers.running_broker` makes a running broker of it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tqsim.broker.rabbitmq.settings import Settings
-from tqsim.errors import UnsupportedError
+from tqsim.errors import UnsupportedError, UsageError
 
-__all__ = ["RabbitMQ", "profile_for", "scheme_of"]
+__all__ = ["RabbitMQ", "Redis", "profile_for", "scheme_of"]
 
 _RABBITMQ: Final = ("amqp", "amqps", "pyamqp", "librabbitmq", "memory")
 _REDIS: Final = ("redis", "rediss", "sentinel")
+
+
+_PERSISTENCE: Final = ("none", "rdb", "aof")
+_VERSION: Final = re.compile(r"\d+(\.\d+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,40 @@ class RabbitMQ:
         return Settings(version=self.version)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redis:
+    """A Redis server under kombu's own Redis transport, and for results and the application's clients.
+
+    ``version`` is what the server says it is; "7.0" is what its commands were compared with.
+    ``persistence`` is what a restart leaves: with ``"none"`` nothing, with ``"rdb"`` (save points) or
+    ``"aof"`` everything, because an orderly shutdown writes it (redis.conf, ``save``; db.c,
+    ``prepareForShutdown``).  What clients set themselves, such as ``visibility_timeout``, comes from the
+    application's ``broker_transport_options``.
+
+    Raises :class:`~tqsim.UsageError` for another value.
+    """
+
+    version: str = "7.0"
+    persistence: str = "none"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not isinstance(self.version, str) or not _VERSION.fullmatch(self.version):
+            raise UsageError(f'version={self.version!r} is not a version of Redis; expected text such as "7.0".')
+        if self.persistence not in _PERSISTENCE:
+            raise UsageError(f'persistence={self.persistence!r}; expected "none", "rdb" or "aof".')
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The version as numbers."""
+        return tuple(int(part) for part in self.version.split("."))
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether a restart leaves what was there."""
+        return self.persistence != "none"
+
+
 def scheme_of(url: Any) -> str:
     """Return the transport that a broker URL names; the first one of a failover list."""
     if isinstance(url, (list, tuple)):
@@ -40,7 +79,7 @@ def scheme_of(url: Any) -> str:
     return text.partition("://")[0] if "://" in text else (text or "amqp")
 
 
-def profile_for(app: Any) -> RabbitMQ:
+def profile_for(app: Any) -> RabbitMQ | Redis:
     """Return the profile for an application without ``broker=``, from its broker URL.
 
     Raises :class:`~tqsim.UnsupportedError` for a transport that is not simulated.
@@ -48,16 +87,13 @@ def profile_for(app: Any) -> RabbitMQ:
     conf = app.conf
     url = conf.broker_read_url or conf.broker_url or conf.broker_write_url
     scheme = scheme_of(url)
-    if scheme in _RABBITMQ:
+    kind = scheme.partition("+")[0]
+    if kind in _RABBITMQ:
         return RabbitMQ()
-    if scheme in _REDIS:
-        raise UnsupportedError(
-            f"The application's broker URL names {scheme!r}, and the Redis broker is not simulated yet. Pass "
-            "Simulation(app, broker=tqsim.RabbitMQ()) to run the application on a simulated RabbitMQ; "
-            "nothing in the application needs to change. Results in Redis are simulated."
-        )
+    if kind in _REDIS:
+        return Redis()
     raise UnsupportedError(
         f"The application's broker URL names {scheme!r}, which is not simulated; simulated are: "
-        f"{', '.join((*_RABBITMQ, *_REDIS))}. Pass Simulation(app, broker=tqsim.RabbitMQ()) to run it on "
-        "a simulated RabbitMQ all the same."
+        f"{', '.join((*_RABBITMQ, *_REDIS))}. Pass Simulation(app, broker=tqsim.RabbitMQ()) or broker=tqsim.Redis() "
+        "to run it on a simulated server all the same."
     )

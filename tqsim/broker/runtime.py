@@ -14,7 +14,7 @@ from tqsim.broker.rabbitmq.server import Server
 from tqsim.broker.rabbitmq.views import QueueView
 from tqsim.broker.tasks import carries_task
 from tqsim.broker.transport import install, transport_class
-from tqsim.errors import UsageError
+from tqsim.broker.views import find_queue
 from tqsim.kernel import Kernel
 
 __all__ = ["BrokerRuntime"]
@@ -85,17 +85,12 @@ class BrokerRuntime:
 
         Raises :class:`~tqsim.UsageError` when there is none of that name, or one in several vhosts.
         """
-        views = [view for view in self.queues() if vhost is None or view.vhost == vhost]
-        found = [view for view in views if view.name == name]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            places = ", ".join(repr(view.vhost) for view in found)
-            raise UsageError(f"queue={name!r} exists in several vhosts: {places}; name one with vhost=...")
-        where = "the broker's queues" if vhost is None else f"the queues of vhost {vhost!r}"
-        known = ", ".join(sorted(view.name for view in views)) or "none"
-        raise UsageError(f"queue={name!r} does not exist; {where} are: {known}.")
+        return find_queue(self.queues(), name, vhost)
 
     def work(self) -> list[QueueView]:
         """The queues whose messages are work: not those for events, remote control and replies."""
         return [view for view in self.queues() if view.carries_work]
+
+    def has_work(self) -> bool:
+        """Whether a message that is work is ready or unacknowledged."""
+        return any(view.ready_count or view.unacked_count for view in self.work())

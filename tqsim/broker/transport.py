@@ -46,8 +46,10 @@ def transport_class(kernel: Kernel, server: Server) -> type:
     return Transport
 
 
-def install(kernel: Kernel, transport: type) -> None:
+def install(kernel: Kernel, transport: type, **others: type) -> None:
     """Make every transport name that kombu knows lead to ``transport`` while the kernel is open.
+
+    ``others`` are names that lead elsewhere.
 
     Nothing is left to chance: whatever URL the application, a read or write URL or a failover
     list has, no connection leaves the interpreter.
@@ -57,7 +59,7 @@ def install(kernel: Kernel, transport: type) -> None:
     before = dict(cache)
     names = [*aliases, "amqp", None, *before]
     for name in names:
-        cache[name] = transport
+        cache[name] = others.get(str(name), transport)
 
     def restore() -> None:
         cache.clear()

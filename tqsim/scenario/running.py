@@ -13,7 +13,7 @@ import msgspec
 from celery import Celery
 
 from tqsim import durations, faults, load
-from tqsim.broker.profile import RabbitMQ, profile_for
+from tqsim.broker.profile import RabbitMQ, Redis, profile_for
 from tqsim.checks import Check
 from tqsim.durations import Duration
 from tqsim.errors import NoProgress, UnsupportedError, UsageError
@@ -26,6 +26,7 @@ from tqsim.scenario.loading import Story, Variant
 from tqsim.scenario.outcome import Outcome, VariantOutcome
 from tqsim.scenario.references import Applications, require_known_names
 from tqsim.scenario.schema import (
+    Broker,
     BrokerRestart,
     Exponential,
     Fault,
@@ -53,7 +54,7 @@ class _Prepared:
 
     variant: Variant
     apps: Applications
-    broker: RabbitMQ
+    broker: RabbitMQ | Redis
     checks: dict[str, Check]
 
 
@@ -128,14 +129,14 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
     return VariantOutcome(variant.name, sim.history, judgements, ended_early, notices(sim.history))
 
 
-def _broker(variant: Variant, app: Celery) -> RabbitMQ:
+def _broker(variant: Variant, app: Celery) -> RabbitMQ | Redis:
     """Return the file's broker, or the one that the application's URL names.
 
     Raises :class:`~tqsim.UnsupportedError` if that one is not simulated.
     """
     wanted = variant.scenario.broker
     if wanted is not None:
-        return RabbitMQ() if wanted.version is None else RabbitMQ(version=wanted.version)
+        return _profile(wanted, variant)
     try:
         return profile_for(app)
     except UnsupportedError as error:
@@ -144,6 +145,15 @@ def _broker(variant: Variant, app: Celery) -> RabbitMQ:
             f"{variant.places.of(('app',))}: app={written(variant.scenario.app)}: {reason} "
             'Add the table [broker] with profile = "rabbitmq" to run it on a simulated RabbitMQ all the same.'
         ) from None
+
+
+def _profile(broker: Broker, variant: Variant) -> RabbitMQ | Redis:
+    if broker.profile == "redis":
+        return Redis(**_given(broker, "version", "persistence"))
+    if broker.persistence is not None:
+        with variant.places.located(("broker", "persistence")):
+            raise UsageError(f'persistence={broker.persistence!r} is only for profile = "redis".')
+    return RabbitMQ(**_given(broker, "version"))
 
 
 def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str, ClientHandle]:

@@ -85,8 +85,9 @@ class Run(Struct, frozen=True, kw_only=True):
 class Broker(Struct, frozen=True, kw_only=True):
     """Which broker; without the table the application's URL decides."""
 
-    profile: Annotated[str, Meta(description='"rabbitmq"', pattern="^rabbitmq$")] = "rabbitmq"
+    profile: Annotated[str, Meta(description='"rabbitmq" or "redis"', pattern="^(rabbitmq|redis)$")] = "rabbitmq"
     version: Text | None = None
+    persistence: Annotated[str, Meta(description='"none", "rdb" or "aof"', pattern="^(none|rdb|aof)$")] | None = None
 
 
 class Worker(Struct, frozen=True, kw_only=True):

@@ -43,6 +43,10 @@ class Applications:
             raise UsageError(f"app={app!r} is not a Celery application; expected an instance of celery.Celery.")
         results.require_supported(app)
 
+    def known(self) -> list[Any]:
+        """All of them, the first one first."""
+        return self._apps
+
     def functions(self) -> Iterator[Any]:
         """The bodies of all tasks: Celery keeps them where no module binds them."""
         for app in self._apps:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from tqsim.broker.runtime import BrokerRuntime
+from tqsim.broker.views import Broker
 from tqsim.errors import UsageError
 from tqsim.faults import Fault, Step
 from tqsim.kernel import Kernel
@@ -25,7 +25,7 @@ class FaultLines:
     def __init__(
         self,
         kernel: Kernel,
-        broker: BrokerRuntime,
+        broker: Broker,
         workers: Mapping[str, WorkerProgram],
         services: Mapping[str, Service],
         note: Callable[..., None] | None,

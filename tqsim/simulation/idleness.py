@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tqsim.broker.runtime import BrokerRuntime
+from tqsim.broker.views import Broker
 from tqsim.simulation.handles import ClientHandle
 from tqsim.worker.program import WorkerProgram
 
@@ -19,7 +19,7 @@ class Idleness:
 
     def __init__(
         self,
-        broker: BrokerRuntime,
+        broker: Broker,
         workers: Mapping[str, WorkerProgram],
         clients: Mapping[str, ClientHandle],
     ) -> None:
@@ -35,7 +35,7 @@ class Idleness:
         for worker in self._workers.values():
             if worker.is_busy:
                 return False
-        return not any(view.ready_count or view.unacked_count for view in self._broker.work())
+        return not self._broker.has_work()
 
     def describe(self) -> str:
         """What keeps the simulation from being idle, in words."""

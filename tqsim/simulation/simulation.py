@@ -12,10 +12,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tqsim.broker.profile import RabbitMQ, profile_for
-from tqsim.broker.rabbitmq.views import QueueView
-from tqsim.broker.redis import RedisRuntime
-from tqsim.broker.runtime import BrokerRuntime
+from tqsim.broker.brokers import client_place, redis_servers, running_broker
+from tqsim.broker.profile import RabbitMQ, Redis, profile_for
+from tqsim.broker.views import QueueView
 from tqsim.checks import run_checks
 from tqsim.durations import Duration
 from tqsim.errors import ClosedError, UsageError
@@ -51,7 +50,7 @@ class Simulation:
     """Runs a Celery application in virtual time; use it in a ``with`` statement.
 
     ``app`` is the application, unmodified.  Everything that happens depends on ``seed`` only.
-    ``broker`` is a profile such as ``tqsim.RabbitMQ()``; without it the application's URL decides.
+    ``broker`` is ``tqsim.RabbitMQ()`` or ``tqsim.Redis()``; without it the application's URL decides.
     ``policy`` orders what is ready at one instant: ``"fifo"``, ``"random"`` or ``"pct(depth)"``;
     under the last two a fiber may also be held back, by at most ``preemption``.  ``start`` is the
     first instant and ``timezone`` that of every process, and of dates without one.  ``history=False``
@@ -71,7 +70,7 @@ class Simulation:
         app: Any,
         *,
         seed: int = 0,
-        broker: RabbitMQ | None = None,
+        broker: RabbitMQ | Redis | None = None,
         policy: str = "fifo",
         start: str | datetime.datetime = DEFAULT_START,
         timezone: str = "UTC",
@@ -91,8 +90,8 @@ class Simulation:
         self._app = app
         self._applications = Applications(app)
         options = self._settings.kernel_options()
-        if broker is not None and not isinstance(broker, RabbitMQ):
-            raise UsageError(f"broker={broker!r} is not a broker profile; expected tqsim.RabbitMQ().")
+        if broker is not None and not isinstance(broker, RabbitMQ | Redis):
+            raise UsageError(f"broker={broker!r} is not a broker profile; expected tqsim.RabbitMQ() or tqsim.Redis().")
         profile = broker or profile_for(app)
         self._kernel = Kernel(options)
         self._kernel.loop.on_fiber_error = self._on_fiber_error
@@ -107,8 +106,8 @@ class Simulation:
         self._recorder = Recorder(self._kernel, self.history) if history else None
         self._note = None if self._recorder is None else self._recorder.note
         self._causes = Causes(self._kernel.is_test, self._running_tasks)
-        self._broker = BrokerRuntime(self._kernel, profile, self._observers())
-        self._redis = RedisRuntime(self._kernel)
+        self._redis = redis_servers(self._kernel, profile)
+        self._broker = running_broker(self._kernel, profile, self._redis, self._applications.known, self._observers())
         self._workers: dict[str, WorkerProgram] = {}
         self._beats: dict[str, BeatProgram] = {}
         self._clients: dict[str, ClientHandle] = {}
@@ -363,6 +362,12 @@ class Simulation:
         ``vhost`` is only needed where several vhosts have a queue of that name.
         """
         return self._broker.queue(name, vhost)
+
+    @property
+    def redis(self) -> Any:
+        """A ``redis.Redis`` client of the simulated server: the broker's, or else that of the results."""
+        self._require_open()
+        return self._redis.client(client_place(self._app, self._broker))
 
     def restart_broker(self) -> None:
         """Restart the broker at once: connections break, only what is durable survives."""

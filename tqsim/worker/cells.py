@@ -26,7 +26,7 @@ from celery.utils.collections import LimitedSet
 
 from tqsim.kernel import Cell, Process
 from tqsim.kernel.patches import Patches
-from tqsim.worker.hub import OrderedSet
+from tqsim.kernel.steady import OrderedSet
 
 __all__ = ["RequestSet", "app_cells", "bind_late", "celery_cells"]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable
 from typing import Any
 
 from kombu.asynchronous import hub as kombu_hub
@@ -23,50 +22,9 @@ from tqsim.kernel import TIMED_OUT
 from tqsim.kernel.agenda import Timer
 from tqsim.kernel.fibers import Fiber
 from tqsim.kernel.kernel import Kernel
+from tqsim.kernel.steady import OrderedSet
 
-__all__ = ["OrderedSet", "hub_class", "timer_class"]
-
-
-class OrderedSet(dict[Any, None]):
-    """The part of ``set`` that the hub and ``WeakSet`` use, in the order of addition.
-
-    A plain set would be walked in the order of memory addresses.
-    """
-
-    def add(self, item: Any) -> None:
-        """Add an item; an item that is there keeps its place."""
-        self[item] = None
-
-    def discard(self, item: Any) -> None:
-        """Remove an item if it is there."""
-        dict.pop(self, item, None)
-
-    def remove(self, item: Any) -> None:
-        """Remove an item that must be there."""
-        del self[item]
-
-    def difference_update(self, items: Iterable[Any]) -> None:
-        """Remove every one of ``items``."""
-        for item in items:
-            dict.pop(self, item, None)
-
-    def intersection_update(self, items: Iterable[Any]) -> None:
-        """Keep only what is among ``items``."""
-        kept = set(items)
-        for item in [item for item in self if item not in kept]:
-            del self[item]
-
-    def copy(self) -> OrderedSet:
-        """Return a copy."""
-        return OrderedSet(self)
-
-    __copy__ = copy
-
-    def pop(self, *args: Any) -> Any:
-        """Remove and return the oldest item."""
-        item = next(iter(self))
-        del self[item]
-        return item
+__all__ = ["hub_class", "timer_class"]
 
 
 class _Entry(kombu_timer.Entry):
@@ -141,6 +99,10 @@ class _Poller:
             self._wires[number] = wire
             wire.pollers.append(self)
         return number
+
+    def watches(self, number: int) -> bool:
+        """Whether a wire is waited for when it is readable."""
+        return bool(self._flags.get(number, 0) & READ)
 
     def unregister(self, fd: Any) -> None:
         number = fd if isinstance(fd, int) else int(fd.fileno())
@@ -278,6 +240,12 @@ def hub_class(kernel: Kernel) -> type:
             if self._poller is not None:
                 self._poller.wake()
             return callback
+
+        def add_reader(self, fds: Any, callback: Any, *args: Any) -> Any:
+            # kombu's Redis transport adds the same ones on each turn.
+            if isinstance(fds, int) and self.readers.get(fds) == (callback, args) and self._poller.watches(fds):
+                return None
+            return super().add_reader(fds, callback, *args)  # type: ignore[no-untyped-call]
 
         def wake(self) -> None:
             """Let the loop look around: something that it checks on each turn has changed."""

@@ -9,7 +9,8 @@ from kombu.utils.eventio import READ
 
 from tests.unit.kernel.kernels import kernel
 from tqsim.kernel import Kernel
-from tqsim.worker.hub import OrderedSet, hub_class, timer_class
+from tqsim.kernel.steady import OrderedSet
+from tqsim.worker.hub import hub_class, timer_class
 
 
 def in_process(simulation: Kernel, body: Callable[[], object]) -> None:

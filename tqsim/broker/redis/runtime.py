@@ -3,7 +3,7 @@
 The main name is :class:`RedisRuntime`.  There is one server for each address that a client connects
 to; ``localhost`` under all its names is one.  redis-py stays as it is: only the opening of a socket,
 and what belongs to a process in its pools, are replaced.  Left out: ``redis.asyncio`` clients,
-clusters, and Redis as a broker.
+and clusters.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import redis.connection
 import redis.sentinel
 from fakeredis.model import ExpiringMembersSet
 
+from tqsim.broker.redis import shortcuts
+from tqsim.broker.redis.places import DEFAULT_PORT, Place, address_of
 from tqsim.broker.redis.pools import Pools
 from tqsim.broker.redis.server import Server
 from tqsim.broker.redis.sockets import SimulatedSocket
@@ -25,8 +27,6 @@ from tqsim.kernel.steady import SteadySet
 
 __all__ = ["RedisRuntime"]
 
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
-_DEFAULT_PORT: Final = 6379
 #: Where redis-py converts replies to ``set``: up to 6, and since 7.
 _CALLBACK_MODULES: Final = ("redis._parsers.helpers", "redis._parsers.response_callbacks")
 
@@ -37,9 +37,13 @@ _DISCOVERIES: Final = (("discover_master", False), ("discover_slaves", True), ("
 class RedisRuntime:
     """The simulated Redis servers of one simulation."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, version: tuple[int, ...]) -> None:
         self._kernel = kernel
+        self._version = version
+        #: Told of every client of redis-py that connects, with the server's address.
+        self.on_connect: Callable[[Any, str], None] = _ignore
         self._servers: dict[str, Server] = {}
+        self._clients: dict[Place, redis.Redis] = {}
         self._pools = Pools(kernel, self._is_inside)
 
     def install(self) -> None:
@@ -53,12 +57,25 @@ class RedisRuntime:
         patches.set(unix, "_connect", self._connecting(unix._connect, lambda client: str(client.path)))
         self._answer_for_sentinels()
         self._pin_orders()
+        shortcuts.install(self._kernel)
 
-    def server(self, address: str = f"localhost:{_DEFAULT_PORT}") -> Server:
+    def client(self, place: Place) -> redis.Redis:
+        """A client of redis-py for a place; one for everybody, as its connections belong to processes."""
+        client = self._clients.get(place)
+        if client is None:
+            host, _, port = place.address.rpartition(":")
+            if place.address.startswith("/"):
+                client = redis.Redis(unix_socket_path=place.address, db=place.database)
+            else:
+                client = redis.Redis(host, int(port), place.database)
+            self._clients[place] = client
+        return client
+
+    def server(self, address: str = f"localhost:{DEFAULT_PORT}") -> Server:
         """The server at ``"host:port"``, which begins to exist when somebody asks."""
         server = self._servers.get(address)
         if server is None:
-            server = self._servers[address] = Server(self._call_later)
+            server = self._servers[address] = Server(self._call_later, self._version, self._now)
         return server
 
     def _connecting(self, real: Callable[[Any], Any], address_of: Callable[[Any], str]) -> Callable[[Any], Any]:
@@ -68,6 +85,7 @@ class RedisRuntime:
             address = address_of(client)
             if address in self._kernel.options.allow_network:
                 return real(client)
+            self.on_connect(client, address)
             timeout = getattr(client, "socket_timeout", None)
             return SimulatedSocket(self._kernel, self.server(address), address, timeout)
 
@@ -88,7 +106,7 @@ class RedisRuntime:
         def discover(sentinel: Any, service_name: Any) -> Any:
             if not self._is_inside():
                 return real(sentinel, service_name)
-            address = (service_name, _DEFAULT_PORT)
+            address = (service_name, DEFAULT_PORT)
             return [address] if several else address
 
         return discover
@@ -108,13 +126,19 @@ class RedisRuntime:
         loop = self._kernel.loop
         return not loop.is_closed and loop.in_loop_thread()
 
+    def _now(self) -> float:
+        return self._kernel.clock.epoch_us / MICROSECONDS_PER_SECOND
+
     def _call_later(self, seconds: float, action: Callable[[], None]) -> Any:
         return self._kernel.loop.call_later(round(seconds * MICROSECONDS_PER_SECOND), action)
 
 
 def _tcp_address(client: Any) -> str:
-    host = str(client.host)
-    return f"{'localhost' if host in _LOOPBACK else host}:{int(client.port)}"
+    return address_of(client.host, client.port)
+
+
+def _ignore(client: Any, address: str) -> None:
+    """Nobody wants to know who connects."""
 
 
 def _walk_members(members: Any) -> Iterator[bytes]:

@@ -7,6 +7,8 @@ comes while another is running (a finalizer may send one) waits its turn.
 
 from __future__ import annotations
 
+import errno
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
@@ -15,12 +17,41 @@ from fakeredis import FakeServer
 from fakeredis._core import Database
 from fakeredis._helpers import SimpleError
 
+from tqsim.broker.redis.requests import Plans
 from tqsim.broker.redis.sessions import Peer, Session
 
-__all__ = ["CancellableTimer", "Server"]
+__all__ = ["CancellableTimer", "Observer", "Server"]
 
-#: What the server says it is.
-_VERSION: Final = (7, 4)
+#: What the server says it is, unless told otherwise: what the conformance tests compare it with.
+_VERSION: Final = (7, 0)
+#: Since when fields of hashes have events of their own.
+_TELLS_FIELDS: Final = (8, 8)
+
+
+class Observer(Protocol):
+    """Somebody who is told of commands: of those in ``names``, and of others as long as something is ``held``."""
+
+    names: frozenset[str]
+    held: Any
+    returning: Any
+
+    def before(self, session: Session, name: str) -> None:
+        """A client has sent a command, which runs now."""
+
+    def ran(self, session: Session, name: str, arguments: list[bytes], result: Any) -> None:
+        """A command has run; inside a transaction or a script, one of its parts."""
+
+    def settle_returning(self) -> None:
+        """All that the client's command did has been told, and something was ``returning``."""
+
+    def served(self, session: Session, result: Any) -> None:
+        """A client that was blocked is answered."""
+
+    def entered(self, session: Session) -> None:
+        """A client has connected."""
+
+    def left(self, session: Session) -> None:
+        """A client has gone."""
 
 
 class CancellableTimer(Protocol):
@@ -31,11 +62,22 @@ class CancellableTimer(Protocol):
 
 
 class Server(FakeServer):
-    """One Redis server; ``call_later(seconds, action)`` is its clock for blocking commands."""
+    """One Redis server; ``call_later(seconds, action)`` is its clock for blocking commands, ``now()`` for expiry."""
 
-    def __init__(self, call_later: Callable[[float, Callable[[], None]], CancellableTimer]) -> None:
-        super().__init__(version=_VERSION)
+    def __init__(
+        self,
+        call_later: Callable[[float, Callable[[], None]], CancellableTimer],
+        version: tuple[int, ...] = _VERSION,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(version=version)
+        self.now = now
+        self.tells_fields = version >= _TELLS_FIELDS
         self._call_later = call_later
+        self.plans = Plans(version)
+        self.observer: Observer | None = None
+        self.uses_acl = False
+        self.is_stopped = False
         self._inbox: deque[tuple[Session, bytes | None]] = deque()
         self._is_busy = False
         self._blocked: list[_Blocked] = []
@@ -51,9 +93,31 @@ class Server(FakeServer):
             ssubscribers=defaultdict(_Members),
         )
 
-    def connect(self, peer: Peer, client_info: dict[str, Any]) -> Session:
-        """Open a connection."""
-        return Session(self, peer, client_info)
+    def connect(self, peer: Peer, client_info: dict[str, Any], owner: str = "") -> Session:
+        """Open a connection; ``owner`` is the name of the client's process.
+
+        Raises ``ConnectionRefusedError`` while the server is stopped.
+        """
+        if self.is_stopped:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        session = Session(self, peer, client_info, owner)
+        if self.observer is not None:
+            self.observer.entered(session)
+        return session
+
+    def stop(self) -> None:
+        """Shut down: every connection ends, and nobody can connect."""
+        self.is_stopped = True
+        for session in list(self.sockets):
+            session.kill()
+
+    def start(self, *, keeps_data: bool) -> None:
+        """Start again, with what a file on disk has kept, or with nothing."""
+        self.is_stopped = False
+        self.script_cache.clear()
+        if not keeps_data:
+            for database in self.dbs.values():
+                database.clear()
 
     @property
     def is_busy(self) -> bool:
@@ -90,6 +154,8 @@ class Server(FakeServer):
         """Forget a client; called by :meth:`Session.leave`."""
         if session in self.sockets:
             self.sockets.remove(session)
+        if self.observer is not None:
+            self.observer.left(session)
         for entry in [entry for entry in self._blocked if entry.session is session]:
             self._release(entry)
 
@@ -107,6 +173,11 @@ class Server(FakeServer):
         self._blocked.append(entry)
         if timeout_s:
             entry.timer = self._call_later(timeout_s, lambda: self._give_up(entry))
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether somebody may wait for what a command changed."""
+        return bool(self._changed)
 
     def serve_blocked(self) -> None:
         """After a command: answer the clients that waited for what it changed, the oldest first."""
@@ -127,6 +198,8 @@ class Server(FakeServer):
         except SimpleError as error:
             reply = error
         self._release(entry)
+        if self.observer is not None:
+            self.observer.served(session, reply)
         session.answer(reply)
 
     def _give_up(self, entry: _Blocked) -> None:

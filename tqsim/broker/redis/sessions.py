@@ -1,8 +1,8 @@
 """The server's end of one Redis connection: fakeredis's commands, without its threads.
 
 The main name is :class:`Session`.  fakeredis executes the commands; what it does around them for
-real threads is replaced: replies go to the peer as bytes, a blocking command leaves the server free
-and is answered later, and the end of a connection is acted on at once.
+real threads is replaced: requests are read here, replies go to the peer as bytes, a blocking command
+leaves the server free and is answered later, and the end of a connection is acted on at once.
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import redis
-from fakeredis._helpers import OK, NoResponse, SimpleError, SimpleString
+from fakeredis import _msgs as messages
+from fakeredis._helpers import OK, QUEUED, NoResponse, SimpleError, SimpleString
 from fakeredis._socket import FakeSocket
+from fakeredis._socket._resp import convert_to_resp2, valid_response_type
 
+from tqsim.broker.redis.requests import read_request
 from tqsim.broker.redis.resp import encode, encode_push
 
 if TYPE_CHECKING:
-    from tqsim.broker.redis.server import Server
+    from tqsim.broker.redis.requests import CommandPlan
+    from tqsim.broker.redis.server import Observer, Server
 
 __all__ = ["Peer", "Session"]
 
 _NOTIFY_SETTING: Final = b"notify-keyspace-events"
+#: What a reply may be without a look inside, in either version of the protocol.
+_PLAIN: Final = (bytes, int, type(None))
+_RESP3: Final = 3
 
 
 class Peer(Protocol):
@@ -34,56 +41,93 @@ class Peer(Protocol):
         """Take note that the server has closed the connection."""
 
 
-class _Reply:
-    """The answer to a command, as opposed to what is sent unasked."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
 class Session(FakeSocket):
-    """One client as the server sees it; ``peer`` is where its replies go."""
+    """One client as the server sees it; ``peer`` is where its replies go, ``owner`` the name of its process."""
 
-    def __init__(self, server: Server, peer: Peer, client_info: dict[str, Any]) -> None:
+    def __init__(self, server: Server, peer: Peer, client_info: dict[str, Any], owner: str = "") -> None:
         self.home = server
         self.peer = peer
+        self.owner = owner
         self.is_open = True
+        self._unread = b""
+        self._outbox: list[bytes] | None = None
         super().__init__(server, 0, client_class=redis.Redis, client_info=client_info)
 
     @property
     def protocol(self) -> int:
         """The version of RESP that the client asked for."""
-        return 3 if self._client_info.get("resp") == 3 else 2
+        return _RESP3 if self._client_info.get("resp") == _RESP3 else 2
 
     @property
     def database(self) -> Any:
         """The database that the client has selected."""
         return self._db
 
+    @property
+    def database_number(self) -> int:
+        """Its number."""
+        return self._db_num
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether the command that runs is part of an EXEC."""
+        return self._in_transaction
+
     def take(self, data: bytes) -> None:
         """Execute the complete commands among what the client has sent so far."""
+        self._unread = self._unread + data if self._unread else data
+        self._execute()
+
+    def _execute(self) -> None:
+        data, position = self._unread, 0
+        outbox: list[bytes] = []
+        self._outbox = outbox
         try:
-            self._parser.send(data)
-        except SimpleError as error:
-            # Not RESP at all; Redis says so and closes the connection (networking.c).
-            self.put_response(_Reply(error))
-            self.kill()
+            while self.is_open and not self._paused and position < len(data):
+                try:
+                    request = read_request(data, position)
+                except SimpleError as error:
+                    # Not RESP at all; Redis says so and closes the connection (networking.c).
+                    outbox.append(encode(error, 2))
+                    self._flush()
+                    self.kill()
+                    return
+                if request is None:
+                    break
+                fields, position = request
+                if fields:
+                    self._process_command(fields)
+        finally:
+            self._unread = data[position:]
+            self._flush()
+
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, None
+        if outbox:
+            self.peer.receive(b"".join(outbox))
+
+    def _send(self, data: bytes) -> None:
+        if self._outbox is None:
+            self.peer.receive(data)
+        else:
+            self._outbox.append(data)
 
     def put_response(self, msg: Any) -> None:
-        """Send a reply, or a message that nobody asked for."""
-        if isinstance(msg, _Reply):
-            self.peer.receive(encode(msg.value, self.protocol))
-        else:
-            self.peer.receive(encode_push(msg, self.protocol))
+        """Send what nobody asked for: a message, or the confirmation of a subscription."""
+        self._send(encode_push(msg, self.protocol))
 
     def answer(self, value: Any) -> None:
         """Answer a command that was blocked, and go on with the next one of the client."""
         self._blocked = False
         self._unblock_reason = None
-        self.put_response(_Reply(value))
+        self._send(encode(value, self.protocol))
         self.resume()
+
+    def resume(self) -> None:
+        """Go on with what the client has sent meanwhile."""
+        self._paused = False
+        if self._unread and self._outbox is None:
+            self._execute()
 
     def take_unblock_reason(self) -> bool:
         """Whether CLIENT UNBLOCK ended the wait; raises fakeredis's error when it asked for one."""
@@ -107,19 +151,109 @@ class Session(FakeSocket):
         self.leave()
         self.peer.hang_up()
 
-    # -- what fakeredis calls -----------------------------------------------------------------
+    # -- commands -----------------------------------------------------------------------------
 
     def _process_command(self, fields: list[bytes]) -> None:
+        home = self.home
+        observer = home.observer
         try:
-            super()._process_command(fields)
+            result = self._respond(home, observer, fields)
         except Exception as error:  # noqa: BLE001 - a bug of the server must not end the client's connection
-            name = fields[0].decode(errors="replace") if fields else ""
-            self.put_response(_Reply(SimpleError(f"ERR the simulated server failed on {name}: {error!r}")))
-        self.home.serve_blocked()
+            name = fields[0].decode(errors="replace")
+            result = SimpleError(f"ERR the simulated server failed on {name}: {error!r}")
+        suppressed = self._reply_off or self._reply_skip
+        self._reply_skip, self._reply_skip_next = self._reply_skip_next, False
+        if not suppressed and type(result) is not NoResponse:
+            self._send(encode(result, self.protocol))
+        if observer is not None and observer.returning:
+            observer.settle_returning()
+        if home.has_changed:
+            home.serve_blocked()
 
-    def _decode_result(self, result: Any) -> Any:
-        """Keep the value as it is: status replies and errors differ from strings on the wire."""
-        return result if isinstance(result, NoResponse) else _Reply(result)
+    def _respond(self, home: Server, observer: Observer | None, fields: list[bytes]) -> Any:
+        """Run one command, or queue it; see ``BaseFakeSocket._process_command``."""
+        is_running = False
+        name = ""
+        try:
+            plan, arguments = home.plans.find(fields)
+            name = plan.name
+            if home.uses_acl:
+                home.acl.validate_command(self._client_info.user, self._client_info, fields)
+            now = home.now()
+            for database in home.dbs.values():
+                database.time = now
+            function = getattr(self, plan.function_name)
+            if self._transaction is not None and not plan.is_immediate:
+                self._transaction.append((function, plan.signature, arguments))
+                return QUEUED
+            is_running = True
+            if observer is not None and observer.held:
+                observer.before(self, name)
+            return self._run_plan(plan, function, arguments, from_script=False)
+        except SimpleError as error:
+            if self._transaction is not None and not is_running:
+                self._transaction_failed = True
+            if name == "exec" and error.value.startswith("ERR "):
+                error.value = "EXECABORT Transaction discarded because of: " + error.value[4:]
+                self._forget_transaction()
+                self._clear_watches()
+            return error
+
+    def _run_command(self, func: Any, sig: Any, args: list[Any], from_script: bool) -> Any:
+        """Run a command of a transaction or a script; called by fakeredis."""
+        try:
+            plan = self.home.plans.of(sig, len(args))
+        except SimpleError as error:
+            return error
+        return self._run_plan(plan, func, args, from_script=from_script)
+
+    def _run_plan(
+        self, plan: CommandPlan, function: Callable[..., Any], arguments: list[Any], *, from_script: bool
+    ) -> Any:
+        home = self.home
+        items: Any = ()
+        self._subkey_events = []
+        try:
+            applied = (arguments, ()) if plan.takes_bytes else plan.apply(arguments, self._db)
+            if from_script or self._pubsub:
+                self._require_allowed(plan, from_script=from_script)
+            if len(applied) == 1:
+                result = applied[0]
+            else:
+                values, items = applied
+                result = function(*values)
+                if type(result) not in _PLAIN:
+                    result = self._shaped(plan, result)
+        except SimpleError as error:
+            result = error
+        for item in items:
+            item.writeback(remove_empty_val=not plan.keeps_empty)
+        if home.subscribers or home.psubscribers:
+            self._keyspace_notifications(items, plan.name.encode())
+        if home.tells_fields:
+            self._subkey_notifications(items)
+        observer = home.observer
+        if observer is not None and plan.name in observer.names:
+            observer.ran(self, plan.name, arguments, result)
+        return result
+
+    def _require_allowed(self, plan: CommandPlan, *, from_script: bool) -> None:
+        if from_script and plan.forbids_script:
+            raise SimpleError(messages.COMMAND_IN_SCRIPT_MSG)
+        if self._pubsub and self.protocol != _RESP3 and plan.name not in self.ACCEPTED_COMMANDS_WHILE_PUBSUB:
+            raise SimpleError(messages.BAD_COMMAND_IN_PUBSUB_MSG)
+
+    def _shaped(self, plan: CommandPlan, result: Any) -> Any:
+        if plan.keeps_reply or type(result) is NoResponse or type(result) is SimpleString:
+            return result
+        version = self._resp_version
+        if version == 2:
+            result = convert_to_resp2(result)
+        if not valid_response_type(result, version):
+            raise AssertionError(f"no Redis reply: {result!r}")
+        return result
+
+    # -- what fakeredis calls -----------------------------------------------------------------
 
     def _blocking(
         self,
@@ -139,6 +273,12 @@ class Session(FakeSocket):
         # Off by default (redis.conf, notify-keyspace-events); fakeredis sends them always.
         if self._server.config.get(_NOTIFY_SETTING):
             super()._keyspace_notifications(command_items, event)
+
+    def acl_setuser(self, username: bytes, *args: bytes) -> SimpleString:
+        """ACL SETUSER; until the first one everybody may do everything."""
+        self.home.uses_acl = True
+        answer: SimpleString = super().acl_setuser(username, *args)
+        return answer
 
     def _auth(self, *args: bytes) -> SimpleString:
         """AUTH: whatever password the application has is right."""

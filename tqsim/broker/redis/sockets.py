@@ -43,7 +43,13 @@ class SimulatedSocket:
         self._wire = kernel.wires.new(self._is_readable)
         self._port = _FIRST_PORT + self._wire.number % 10_000
         self._server = server
-        self._session = server.connect(self, {"addr": f"{_LOOPBACK}:{self._port}", "laddr": address})
+        try:
+            self._session = server.connect(
+                self, {"addr": f"{_LOOPBACK}:{self._port}", "laddr": address}, self._process.name
+            )
+        except ConnectionRefusedError:
+            kernel.wires.drop(self._wire)
+            raise
         self._process.on_death.append(self._abort)
 
     # -- what the server calls ----------------------------------------------------------------
@@ -57,6 +63,11 @@ class SimulatedSocket:
         """Take note that the server has closed the connection."""
         self._has_ended = True
         self._wire.notify()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the connection is open and has nothing to read."""
+        return self._is_open and not self._has_ended and not self._buffer and not self._loop.is_closing
 
     # -- what redis-py calls ------------------------------------------------------------------
 

@@ -176,8 +176,15 @@ def test_command_inside_a_command_comes_after_it() -> None:
 
 def test_what_is_no_command_ends_the_connection() -> None:
     client = Client(make()[0])
-    assert client.send_raw(b"GET / HTTP/1.1\r\n").startswith(b"-ERR unknown command")
+    assert client.send_raw(b"*1\r\n+PING\r\n") == b"-ERR Protocol error: expected '$', got '+'\r\n"
     assert client.is_hung_up
+
+
+def test_command_may_come_as_a_line() -> None:
+    client = Client(make()[0])
+    assert client.send_raw(b"PING\r\nGET / HTTP/1.1\r\n") == (
+        b"+PONG\r\n-ERR wrong number of arguments for 'get' command\r\n"
+    )
 
 
 def test_key_events_are_off_until_they_are_asked_for() -> None:
