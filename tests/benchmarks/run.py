@@ -21,13 +21,14 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import depth, judging, memory, opening, per_task, waiting
+from tests.benchmarks import brokers, depth, judging, memory, opening, per_task, waiting
 from tests.benchmarks.rows import Row, Size
 
 __all__ = ["main"]
 
 _PARTS: Final[dict[str, Callable[[Size], list[Row]]]] = {
     "per_task": per_task.measure,
+    "brokers": brokers.measure,
     "opening": opening.measure,
     "waiting": waiting.measure,
     "memory": memory.measure,

@@ -19,8 +19,9 @@ class OrderedSet(dict[Any, None]):
     It stands for sets of objects that are hashed by identity: hubs, channels, callbacks.
     """
 
-    def __init__(self, items: Iterable[Any] = ()) -> None:
-        super().__init__(dict.fromkeys(items))
+    def __init__(self, items: Iterable[Any] | None = None) -> None:
+        if items is not None:
+            super().__init__(dict.fromkeys(items))
 
     def add(self, item: Any) -> None:
         """Add an item; an item that is there keeps its place."""

@@ -14,9 +14,12 @@ from fakeredis._commands import COMMANDS_WITH_SUB, SUPPORTED_COMMANDS, Key, Sign
 from fakeredis._core import CommandItem, Database
 from fakeredis._helpers import SimpleError
 
+from tqsim.broker.redis.natives import NATIVES
+
 __all__ = ["CommandPlan", "Plans", "read_request"]
 
 _ARRAY: Final = 0x2A
+_BULK: Final = 0x24
 _NEWLINE: Final = b"\r\n"
 _ARGUMENTS_SHOWN: Final = 128
 
@@ -27,34 +30,34 @@ def read_request(data: bytes, position: int) -> tuple[list[bytes], int] | None:
     Raises fakeredis's ``SimpleError`` for what is not RESP.  A line that begins no array is an inline
     command (networking.c, ``processInlineBuffer``).
     """
-    end = data.find(b"\n", position)
+    find = data.find
+    end = find(b"\n", position)
     if end < 0:
         return None
     if data[position] != _ARRAY:
         return data[position:end].split(), end + 1
-    count = _number(data[position + 1 : end], "ERR Protocol error: invalid multibulk length")
-    fields = []
-    position = end + 1
-    for _ in range(count):
-        end = data.find(_NEWLINE, position)
-        if end < 0:
-            return None
-        if data[position : position + 1] != b"$":
-            raise SimpleError(f"ERR Protocol error: expected '$', got '{chr(data[position])}'")
-        begin = end + 2
-        end = begin + _number(data[position + 1 : end], "ERR Protocol error: invalid bulk length")
-        position = end + 2
-        if position > len(data):
-            return None
-        fields.append(data[begin:end])
-    return fields, position
-
-
-def _number(text: bytes, complaint: str) -> int:
+    complaint = "ERR Protocol error: invalid multibulk length"
     try:
-        return int(text)
+        count = int(data[position + 1 : end])
+        complaint = "ERR Protocol error: invalid bulk length"
+        fields = []
+        position = end + 1
+        size = len(data)
+        for _ in range(count):
+            end = find(_NEWLINE, position)
+            if end < 0:
+                return None
+            if data[position] != _BULK:
+                raise SimpleError(f"ERR Protocol error: expected '$', got '{chr(data[position])}'")
+            begin = end + 2
+            end = begin + int(data[position + 1 : end])
+            position = end + 2
+            if position > size:
+                return None
+            fields.append(data[begin:end])
     except ValueError:
         raise SimpleError(complaint) from None
+    return fields, position
 
 
 class CommandPlan:
@@ -62,7 +65,7 @@ class CommandPlan:
 
     __slots__ = (
         "_checked", "_converted", "_creates", "_keys", "forbids_script", "function_name", "is_immediate", "keeps_empty",
-        "keeps_reply", "name", "signature", "takes_bytes",
+        "keeps_reply", "name", "native", "signature", "takes_bytes",
     )  # fmt: skip
 
     def __init__(self, signature: Signature, count: int) -> None:
@@ -73,6 +76,7 @@ class CommandPlan:
         keys = [(index, kind) for index, kind in enumerate(types) if isinstance(kind, Key)]
         self.signature = signature
         self.name = signature.name
+        self.native = NATIVES.get((signature.name, count))
         self.function_name = signature.func_name
         self.forbids_script = messages.FLAG_NO_SCRIPT in signature.flags
         #: Never queued by MULTI.

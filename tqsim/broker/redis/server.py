@@ -24,8 +24,7 @@ __all__ = ["CancellableTimer", "Observer", "Server"]
 
 #: What the server says it is, unless told otherwise: what the conformance tests compare it with.
 _VERSION: Final = (7, 0)
-#: Since when fields of hashes have events of their own.
-_TELLS_FIELDS: Final = (8, 8)
+_NOTIFY_SETTING: Final = b"notify-keyspace-events"
 
 
 class Observer(Protocol):
@@ -72,7 +71,6 @@ class Server(FakeServer):
     ) -> None:
         super().__init__(version=version)
         self.now = now
-        self.tells_fields = version >= _TELLS_FIELDS
         self._call_later = call_later
         self.plans = Plans(version)
         self.observer: Observer | None = None
@@ -86,7 +84,7 @@ class Server(FakeServer):
         # Plain assignments would contradict fakeredis's own types.
         vars(self).update(
             lock=_NoLock(),
-            dbs=defaultdict(lambda: _Database(self._note_change)),
+            dbs=defaultdict(lambda: _Database(self._note_change, self.now())),
             # Walked in the order of subscription: fakeredis's weak sets go by memory address.
             subscribers=defaultdict(_Members),
             psubscribers=defaultdict(_Members),
@@ -175,6 +173,11 @@ class Server(FakeServer):
             entry.timer = self._call_later(timeout_s, lambda: self._give_up(entry))
 
     @property
+    def tells_keys(self) -> bool:
+        """Whether changes of keys are published: off by default (redis.conf), where fakeredis always does."""
+        return bool(self.config.get(_NOTIFY_SETTING))
+
+    @property
     def has_changed(self) -> bool:
         """Whether somebody may wait for what a command changed."""
         return bool(self._changed)
@@ -238,8 +241,9 @@ class _Blocked:
 class _Database(Database):
     """One numbered database, which tells of changes instead of waking threads."""
 
-    def __init__(self, on_change: Callable[[Database], None]) -> None:
+    def __init__(self, on_change: Callable[[Database], None], now_s: float) -> None:
         super().__init__(None)
+        self.time = now_s
         self._on_change = on_change
 
     def wake_all(self) -> None:

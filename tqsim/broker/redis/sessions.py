@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer", "Session"]
 
-_NOTIFY_SETTING: Final = b"notify-keyspace-events"
 #: What a reply may be without a look inside, in either version of the protocol.
 _PLAIN: Final = (bytes, int, type(None))
 _RESP3: Final = 3
+_QUEUED: Final = b"+QUEUED\r\n"
 
 
 class Peer(Protocol):
@@ -50,6 +50,8 @@ class Session(FakeSocket):
         self.owner = owner
         self.is_open = True
         self._unread = b""
+        #: The last request that came alone: a consumer sends the same one again and again.
+        self._last: tuple[bytes, list[bytes]] = (b"", [])
         self._outbox: list[bytes] | None = None
         super().__init__(server, 0, client_class=redis.Redis, client_info=client_info)
 
@@ -79,11 +81,18 @@ class Session(FakeSocket):
         self._execute()
 
     def _execute(self) -> None:
+        now = self.home.now()  # whatever comes in one piece is executed at one instant
+        for database in self.home.dbs.values():
+            database.time = now
         data, position = self._unread, 0
         outbox: list[bytes] = []
         self._outbox = outbox
         try:
             while self.is_open and not self._paused and position < len(data):
+                if data == self._last[0] and not position:
+                    fields, position = self._last[1], len(data)
+                    self._process_command(fields)
+                    continue
                 try:
                     request = read_request(data, position)
                 except SimpleError as error:
@@ -94,7 +103,10 @@ class Session(FakeSocket):
                     return
                 if request is None:
                     break
-                fields, position = request
+                fields, end = request
+                if not position and end == len(data) and fields:
+                    self._last = (data, fields)
+                position = end
                 if fields:
                     self._process_command(fields)
         finally:
@@ -164,7 +176,7 @@ class Session(FakeSocket):
         suppressed = self._reply_off or self._reply_skip
         self._reply_skip, self._reply_skip_next = self._reply_skip_next, False
         if not suppressed and type(result) is not NoResponse:
-            self._send(encode(result, self.protocol))
+            self._send(_QUEUED if result is QUEUED else encode(result, self.protocol))
         if observer is not None and observer.returning:
             observer.settle_returning()
         if home.has_changed:
@@ -179,9 +191,6 @@ class Session(FakeSocket):
             name = plan.name
             if home.uses_acl:
                 home.acl.validate_command(self._client_info.user, self._client_info, fields)
-            now = home.now()
-            for database in home.dbs.values():
-                database.time = now
             function = getattr(self, plan.function_name)
             if self._transaction is not None and not plan.is_immediate:
                 self._transaction.append((function, plan.signature, arguments))
@@ -214,6 +223,9 @@ class Session(FakeSocket):
         items: Any = ()
         self._subkey_events = []
         try:
+            if plan.native is not None and not home.tells_keys and not self._pubsub:
+                result = plan.native(self._db, arguments)
+                return self._told(home.observer, plan.name, arguments, result)
             applied = (arguments, ()) if plan.takes_bytes else plan.apply(arguments, self._db)
             if from_script or self._pubsub:
                 self._require_allowed(plan, from_script=from_script)
@@ -228,13 +240,14 @@ class Session(FakeSocket):
             result = error
         for item in items:
             item.writeback(remove_empty_val=not plan.keeps_empty)
-        if home.subscribers or home.psubscribers:
+        if home.tells_keys:
             self._keyspace_notifications(items, plan.name.encode())
-        if home.tells_fields:
             self._subkey_notifications(items)
-        observer = home.observer
-        if observer is not None and plan.name in observer.names:
-            observer.ran(self, plan.name, arguments, result)
+        return self._told(home.observer, plan.name, arguments, result)
+
+    def _told(self, observer: Observer | None, name: str, arguments: list[Any], result: Any) -> Any:
+        if observer is not None and name in observer.names:
+            observer.ran(self, name, arguments, result)
         return result
 
     def _require_allowed(self, plan: CommandPlan, *, from_script: bool) -> None:
@@ -268,11 +281,6 @@ class Session(FakeSocket):
         self.pause()
         self.home.block(self, timeout, func, shape)
         return NoResponse()
-
-    def _keyspace_notifications(self, command_items: Any, event: bytes) -> None:
-        # Off by default (redis.conf, notify-keyspace-events); fakeredis sends them always.
-        if self._server.config.get(_NOTIFY_SETTING):
-            super()._keyspace_notifications(command_items, event)
 
     def acl_setuser(self, username: bytes, *args: bytes) -> SimpleString:
         """ACL SETUSER; until the first one everybody may do everything."""

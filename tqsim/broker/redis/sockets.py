@@ -35,7 +35,9 @@ class SimulatedSocket:
         self._loop = kernel.loop
         self._address = address
         self._timeout = timeout
-        self._buffer = bytearray()
+        #: What has come, and how much of it has been read; ``shortcuts`` reads replies here directly.
+        self.incoming = b""
+        self.read_to = 0
         self._is_open = True
         self._has_ended = False
         fiber = self._loop.current or self._loop.main
@@ -56,7 +58,11 @@ class SimulatedSocket:
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the server."""
-        self._buffer += data
+        if self.read_to < len(self.incoming):
+            self.incoming = self.incoming[self.read_to :] + data
+        else:
+            self.incoming = data
+        self.read_to = 0
         self._wire.notify()
 
     def hang_up(self) -> None:
@@ -67,7 +73,13 @@ class SimulatedSocket:
     @property
     def is_quiet(self) -> bool:
         """Whether the connection is open and has nothing to read."""
-        return self._is_open and not self._has_ended and not self._buffer and not self._loop.is_closing
+        has_nothing = self.read_to >= len(self.incoming)
+        return has_nothing and self._is_open and not self._has_ended and not self._loop.is_closing
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the connection is open at this end, in a simulation that is open too."""
+        return self._is_open and not self._loop.is_closing
 
     # -- what redis-py calls ------------------------------------------------------------------
 
@@ -102,13 +114,13 @@ class SimulatedSocket:
         Raises ``BlockingIOError`` or ``TimeoutError`` when nothing comes, as a socket does.
         """
         is_over = self._is_over()
-        while not self._buffer:
+        while self.read_to >= len(self.incoming):
             if self._has_ended or is_over:
                 return b""
             self._wait()
-        data = bytes(self._buffer[:size])
+        data = self.incoming[self.read_to : self.read_to + size]
         if not flags & socket.MSG_PEEK:
-            del self._buffer[:size]
+            self.read_to += len(data)
         return data
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
@@ -179,7 +191,7 @@ class SimulatedSocket:
             self._wire.notify()
 
     def _is_readable(self) -> bool:
-        return bool(self._buffer) or self._has_ended
+        return self.read_to < len(self.incoming) or self._has_ended
 
     def _is_over(self) -> bool:
         """Whether the simulation closes: nothing is sent any more, and there is nothing to read.
