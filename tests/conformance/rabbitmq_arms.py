@@ -327,6 +327,13 @@ class Arm(ABC):
         """Connect."""
 
     @abstractmethod
+    def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
+        """Connect where the server's consumer timeout and its channels' tick are short.
+
+        Only the first channel of the client is promised to be impatient.
+        """
+
+    @abstractmethod
     def settle(self) -> None:
         """Let everything that is under way arrive."""
 

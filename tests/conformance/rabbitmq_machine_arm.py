@@ -199,13 +199,19 @@ class MachineArm(Arm):
 
     vhost = "/"
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self) -> None:
         self._now = 0
-        numbers = itertools.count(1)
-        self.server = Server(
-            now=lambda: self._now, names=lambda prefix: f"{prefix}{next(numbers):04}", settings=Settings(**settings)
-        )
+        self.server = self._new_server(Settings())
         self._clients: list[_MachineClient] = []
+
+    def _new_server(self, settings: Settings) -> Server:
+        numbers = itertools.count(1)
+        return Server(now=lambda: self._now, names=lambda prefix: f"{prefix}{next(numbers):04}", settings=settings)
+
+    def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
+        assert not self._clients, "connect the impatient client first"
+        self.server = self._new_server(Settings(consumer_timeout_ms=timeout_ms, channel_tick_interval_ms=tick_ms))
+        return self.client()
 
     def name(self, stem: str) -> str:
         return stem

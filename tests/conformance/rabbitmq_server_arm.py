@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import amqp
+import pytest
 from amqp import spec
 
 from tests.conformance.rabbitmq_arms import (
@@ -40,6 +41,9 @@ _QUIET_S: Final = 0.05
 _QUIET_PASSES: Final = 2
 _PASSES_MAX: Final = 200
 _CONTROL_S: Final = 30
+# What the server starts with.
+_CONSUMER_TIMEOUT_MS: Final = 1_800_000
+_CHANNEL_TICK_MS: Final = 60_000
 
 
 class Site:
@@ -48,9 +52,9 @@ class Site:
     def __init__(self) -> None:
         self.vhost = "/"
         name = f"tqsim-machine-{os.getpid()}"
-        if self._control("add_vhost", name):
+        if self.control("add_vhost", name):
             self.vhost = name
-            self._control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+            self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
 
     @staticmethod
     def missing() -> str | None:
@@ -64,9 +68,14 @@ class Site:
     def close(self) -> None:
         """Remove the vhost."""
         if self.vhost != "/":
-            self._control("delete_vhost", self.vhost)
+            self.control("delete_vhost", self.vhost)
 
-    def _control(self, *arguments: str) -> bool:
+    def set_number(self, name: str, number: int) -> bool:
+        """Set a setting of the server's application, and say whether that was possible."""
+        return self.control("eval", f"application:set_env(rabbit, {name}, {number}).")
+
+    def control(self, *arguments: str) -> bool:
+        """Run rabbitmqctl and say whether it was there and content."""
         command = shutil.which("rabbitmqctl")
         if command is None:
             return False
@@ -248,9 +257,11 @@ class _ServerClient(Client):
         self.connection = _Connection(f"{_ADDRESS[0]}:{_ADDRESS[1]}", virtual_host=arm.vhost)
         self.connection.cancel_notify = cancel_notify
         self.connection.connect()
+        self.first: _Channel | None = None
 
     def lane(self) -> Lane:
-        return _ServerLane(self, self.connection.channel())
+        channel, self.first = self.first or self.connection.channel(), None
+        return _ServerLane(self, channel)
 
     def open_twice(self) -> Lane:
         channel = self.connection.channel()
@@ -286,6 +297,8 @@ class ServerArm(Arm):
 
     def __init__(self, site: Site, number: int) -> None:
         self.vhost = site.vhost
+        self._site = site
+        self._is_impatient = False
         self._prefix = f"tqsim-{os.getpid()}-{number}-"
         self._names: list[str] = []
         self._clients: list[_ServerClient] = []
@@ -297,6 +310,20 @@ class ServerArm(Arm):
 
     def client(self, *, cancel_notify: bool = True) -> Client:
         client = _ServerClient(self, cancel_notify)
+        self._clients.append(client)
+        return client
+
+    def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
+        # A channel reads the timeout when it opens and the tick's interval at each tick.
+        self._is_impatient = True
+        if not self._site.set_number("channel_tick_interval", tick_ms):
+            pytest.skip("rabbitmqctl cannot change the server's settings")
+        self._site.set_number("consumer_timeout", timeout_ms)
+        try:
+            client = _ServerClient(self, cancel_notify=True)
+            client.first = client.connection.channel()
+        finally:
+            self._site.set_number("consumer_timeout", _CONSUMER_TIMEOUT_MS)
         self._clients.append(client)
         return client
 
@@ -316,6 +343,8 @@ class ServerArm(Arm):
         self.settle()
 
     def close(self) -> None:
+        if self._is_impatient:
+            self._site.set_number("channel_tick_interval", _CHANNEL_TICK_MS)
         for client in self._clients:
             client.close()
         cleaner = _ServerClient(self, cancel_notify=True)

@@ -9,10 +9,10 @@ business of :mod:`tqsim.broker.rabbitmq.vhosts`; lifetimes, limits and dead lett
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tqsim.broker.rabbitmq.arguments import integer
-from tqsim.broker.rabbitmq.consumers import Consumer, Rota
+from tqsim.broker.rabbitmq.consumers import Consumer, Rota, SoleRota
 from tqsim.broker.rabbitmq.context import Context
 from tqsim.broker.rabbitmq.messages import Message, Queued
 from tqsim.broker.rabbitmq.ready import PriorityReady, Ready
@@ -38,6 +38,9 @@ class Queue:
     plain queue, which most are.
     """
 
+    #: Whether a channel-wide prefetch is possible for its consumers.
+    knows_global_qos: ClassVar[bool] = True
+
     __slots__ = (
         "_context",
         "_exchanges",
@@ -51,6 +54,7 @@ class Queue:
         "name",
         "owner",
         "ready",
+        "requeues_singly",
         "rota",
         "terms",
         "unacked",
@@ -81,14 +85,26 @@ class Queue:
         self.carries_work = owner is None and not auto_delete
         self.is_deleted = False
         self.unacked = 0
-        self.rota = Rota()
-        maximum = integer(arguments, "x-max-priority")
-        self.ready = PriorityReady(maximum) if maximum else Ready()
+        self.requeues_singly = False
+        self.rota = self._new_rota()
+        self.ready = self._new_ready()
         expires_ms = integer(arguments, "x-expires")
         self.expires_us = None if expires_ms is None else expires_ms * _US_PER_MS
         self.terms: Terms | None = None
         if any(name in arguments for name in TERMS_ARGUMENTS):
             self.set_terms()
+
+    def _new_rota(self) -> Rota:
+        return SoleRota() if self.has_single_consumer else Rota()
+
+    def _new_ready(self) -> Ready:
+        maximum = integer(self.arguments, "x-max-priority")
+        return PriorityReady(maximum) if maximum else Ready()
+
+    @property
+    def has_single_consumer(self) -> bool:
+        """Whether only one consumer at a time is served."""
+        return self.arguments.get("x-single-active-consumer") is True
 
     @property
     def place(self) -> str:
@@ -162,6 +178,10 @@ class Queue:
             self.terms.enforce()
         self.run()
 
+    def give_back(self, queued: Queued) -> None:
+        """Take back a message that its consumer does not want now, without running the queue."""
+        self.put_back(queued)
+
     def put_back(self, queued: Queued) -> None:
         """Return a delivered message to its place, without running the queue."""
         queued.holder = None
@@ -225,6 +245,23 @@ class Queue:
                 queued.deliveries = max(1, queued.deliveries)
         if self.terms is not None:
             self.terms.recount()
+
+    def admits_consumer(self, exclusive: bool) -> bool:
+        """Whether another consumer may join, ``exclusive`` or not."""
+        if self.has_single_consumer:
+            return not exclusive
+        return not self.rota or not (exclusive or self.rota.is_exclusive)
+
+    def prefetch_of(self, prefetch: int) -> int:
+        """Return the limit of unacknowledged messages for a consumer that asks for ``prefetch``."""
+        return prefetch
+
+    def check_get(self) -> None:
+        """Raise the :class:`Refusal` of a queue whose messages cannot be fetched."""
+
+    def shown(self, queued: Queued) -> Message:
+        """Return a message as it is fetched."""
+        return queued.message
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Let a consumer join and give it what is ready."""

@@ -106,11 +106,13 @@ class Server:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def expire(self) -> None:
-        """Do what is due at ``now()``: messages expire, unused queues go."""
+        """Do what is due at ``now()``: messages expire, deliveries time out, unused queues go."""
         self._context.moment += 1
         now_us = self._context.now()
         while (terms := self._context.expiries.pop_due(now_us)) is not None:
             terms.expire()
+        while (channel := self._context.ticks.pop_due(now_us)) is not None:
+            channel.tick()
         while (queue := self._context.deadlines.pop_due(self._context.now())) is not None:
             self._vhosts[queue.vhost].delete_queue(queue, "expired")
 
