@@ -251,7 +251,9 @@ def test_messages_expire(arm: Arm, own: bool) -> None:
     lane = arm.client().lane()
     dead = lane.queue(arm.name("dead"))
     more: dict[str, Any] = {"x_dead_letter_exchange": "", "x_dead_letter_routing_key": dead}
-    queue = _quorum(arm, lane, **more, **({} if own else {"x_message_ttl": 200}))
+    if not own:
+        more["x_message_ttl"] = 200
+    queue = _quorum(arm, lane, **more)
     properties: dict[str, Any] = {"expiration": "200"} if own else {}
     for number in range(2):
         lane.publish("", queue, str(number), **properties)

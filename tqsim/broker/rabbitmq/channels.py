@@ -8,34 +8,30 @@ closed before the call returns.  Left out: transactions, flow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from tqsim.broker.rabbitmq import methods, refusals
-from tqsim.broker.rabbitmq.arguments import check_consumer_arguments, integer, type_name
+from tqsim.broker.rabbitmq.arguments import check_consumer_arguments, integer
 from tqsim.broker.rabbitmq.closing import retire
 from tqsim.broker.rabbitmq.consumers import Consumer
-from tqsim.broker.rabbitmq.deadletters import extra_keys
-from tqsim.broker.rabbitmq.events import ChannelClosed, Confirm, Deliver, Got, Return
-from tqsim.broker.rabbitmq.messages import CarbonCopied, Message, Queued
+from tqsim.broker.rabbitmq.events import ChannelClosed, Deliver, Got
+from tqsim.broker.rabbitmq.messages import Message, Queued
 from tqsim.broker.rabbitmq.methods import Method
+from tqsim.broker.rabbitmq.publishing import Publishing
 from tqsim.broker.rabbitmq.refusals import Refusal, refuse
 from tqsim.broker.rabbitmq.requests import answered
-from tqsim.broker.rabbitmq.terms import expiration_fault
-from tqsim.broker.rabbitmq.topology import Table, Topology
+from tqsim.broker.rabbitmq.topology import Table
 from tqsim.broker.rabbitmq.window import Window
-from tqsim.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.connections import Connection
-    from tqsim.broker.rabbitmq.exchanges import Exchange
 
 __all__ = ["Channel"]
 
 _US_PER_MS: Final = 1_000
 
 
-class Channel(Topology):
+class Channel(Publishing):
     """A channel of a connection.
 
     Requests on a closed channel: those without an answer are ignored, as the server ignores them
@@ -45,113 +41,25 @@ class Channel(Topology):
 
     __slots__ = (
         "_closed_by",
-        "_confirmed",
-        "_context",
         "_opened_us",
         "_prefetch",
         "_ticking_since_us",
         "consumers",
-        "number",
         "window",
     )
 
     def __init__(self, connection: Connection, number: int) -> None:
-        super().__init__(connection)
-        self.number = number
+        super().__init__(connection, number)
         self.window = Window(connection.context, self.observe, self._start_ticking)
         self.consumers: dict[str, Consumer] = {}
-        self._context = connection.context
         self._prefetch = 0
         self._closed_by: Refusal | None = None
-        self._confirmed: int | None = None  # the number of the last publish, in confirm mode
         self._ticking_since_us: int | None = None
         self._opened_us = connection.context.now()
 
-    # --- publishing ------------------------------------------------------------------------------
-
-    def basic_publish(
-        self,
-        exchange: str,
-        routing_key: str,
-        body: bytes | str,
-        properties: Mapping[str, object],
-        mandatory: bool = False,
-        immediate: bool = False,
-    ) -> None:
-        """Route a message to queues; one that no queue takes is gone, or returned if ``mandatory``.
-
-        Never raises.  A missing exchange closes the channel (404) and an internal one too (403),
-        ``immediate`` the connection (540): as events, because a publish has no answer.
-        """
-        context = self._context
-        context.published += 1
-        message = Message(context.published, exchange, routing_key, body, properties)
-        if context.observe is not None:
-            self.observe("message.published", message=message)
-        target = self.virtual_host.exchanges.get(exchange)
-        if target is None or target.internal or immediate or not self.is_open:
-            self._refuse_publish(message, immediate)
-            return
-        headers = properties.get("application_headers")
-        if (
-            self._confirmed is not None
-            or "expiration" in properties
-            or (headers and ("CC" in headers or "BCC" in headers))  # type: ignore[operator]  # a table
-        ):
-            self._publish_with_care(target, message, mandatory)
-            return
-        queues = target.find(routing_key, message)
-        if not queues:
-            self._unroutable(message, mandatory)
-            return
-        for queue in queues:
-            queue.publish(message)
-
-    def _publish_with_care(self, target: Exchange, message: Message, mandatory: bool) -> None:
-        """Publish what has an expiration or more keys than one, or is to be confirmed."""
-        expiration = message.properties.get("expiration")
-        fault = None if expiration is None else expiration_fault(expiration)
-        if fault is not None:
-            self._drop_publish(message, f"invalid expiration '{expiration}': {fault}")
-            return
-        if self._confirmed is not None:
-            self._confirmed += 1
-        number = self._confirmed
-        for name in ("CC", "BCC"):
-            keys = message.headers.get(name, [])
-            if not isinstance(keys, (list, tuple)):
-                reason = f'{{unacceptable_type_in_header,"{name}",{type_name(keys)}}}'
-                self._drop_publish(message, f"invalid message: {reason}")
-                return
-        message = _carbon_copied(message)
-        queues = target.route(message)
-        if not queues:
-            self._unroutable(message, mandatory)
-        taken = True
-        for queue in queues:
-            if expiration is not None:
-                queue.set_terms()
-            taken = queue.publish(message) and taken
-        if number is not None:
-            self.connection.push(Confirm(self, number, taken))
-
-    def _unroutable(self, message: Message, mandatory: bool) -> None:
-        self.observe("message.returned" if mandatory else "message.unroutable", message=message)
-        if mandatory:
-            self.connection.push(Return(self, refusals.NO_ROUTE, "NO_ROUTE", message))
-
-    @answered(methods.CONFIRM_SELECT)
-    def confirm_select(self) -> None:
-        """Have every later publish confirmed, by its number on this channel, from 1."""
-        if self._confirmed is None:
-            self._confirmed = 0
-
-    @answered(methods.TX_SELECT)
-    def tx_select(self) -> None:
-        """Refuse transactions: 406 in confirm mode as RabbitMQ does, else because they are not simulated."""
-        if self._confirmed is not None:
-            raise refuse(refusals.PRECONDITION_FAILED, "cannot switch from confirm to tx mode")
-        raise UnsupportedError("AMQP transactions (tx.select) are not simulated; use publisher confirms.")
+    def as_channel(self) -> Channel:
+        """Return itself."""
+        return self
 
     # --- consuming -------------------------------------------------------------------------------
 
@@ -258,7 +166,7 @@ class Channel(Topology):
 
         Never raises; a tag that is not open closes the channel (406), as an event.
         """
-        if multiple or not self.is_open or not self.window.acknowledge(delivery_tag):
+        if multiple or self.is_held or not self.is_open or not self.window.acknowledge(delivery_tag):
             self._settle(delivery_tag, multiple, "message.acked", False, methods.BASIC_ACK)
 
     def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True) -> None:
@@ -348,43 +256,12 @@ class Channel(Topology):
     def _settle(self, tag: int, multiple: bool, moment: str, requeue: bool, method: Method) -> None:
         if not self.is_open:
             return
+        if self.is_held:
+            self.connection.hold(lambda: self._settle(tag, multiple, moment, requeue, method))
+            return
         taken = self.window.take(tag, multiple)
         if taken is None:
             refusal = refuse(refusals.PRECONDITION_FAILED, f"unknown delivery tag {tag}", method)
             self.fail(refusal, tell=True)
             return
         self.window.settle(taken, requeue=requeue, moment=moment)
-
-    def _drop_publish(self, message: Message, explanation: str) -> None:
-        refusal = refuse(refusals.PRECONDITION_FAILED, explanation, methods.BASIC_PUBLISH)
-        self.observe("message.dropped", message=message, reason=refusal.text)
-        self.fail(refusal, tell=True)
-
-    def _refuse_publish(self, message: Message, immediate: bool) -> None:
-        if not self.is_open:
-            self.observe("message.dropped", message=message, reason="channel closed")
-            return
-        if immediate:
-            refusal = refuse(refusals.NOT_IMPLEMENTED, "immediate=true")
-        else:
-            refusal = self.virtual_host.publish_refusal(message.exchange)
-        refusal.method = methods.BASIC_PUBLISH
-        self.observe("message.dropped", message=message, reason=refusal.text)
-        self.fail(refusal, tell=True)
-
-    def observe(self, name: str, **fields: object) -> None:
-        """Tell the observer of a moment on this channel, if there is an observer."""
-        observe = self._context.observe
-        if observe is not None:
-            vhost, connection = self.virtual_host.name, self.connection.name
-            observe(name, vhost=vhost, connection=connection, channel=self.number, **fields)
-
-
-def _carbon_copied(message: Message) -> Message:
-    """Return ``message`` with all the keys it is sent to; its receivers do not see ``BCC``."""
-    more = extra_keys(message.headers)
-    if not more:
-        return message
-    properties = dict(message.properties)
-    properties["application_headers"] = {key: value for key, value in message.headers.items() if key != "BCC"}
-    return CarbonCopied(message.number, message.exchange, message.routing_key, message.body, properties, more)

@@ -71,10 +71,12 @@ class Server:
         vhost: str = "/",
         notify: Callable[[], None],
         consumer_cancel_notify: bool = True,
+        heartbeat_s: float = 0,
     ) -> Connection:
         """Open a connection, or raise :class:`Refused` while the server is stopped.
 
         ``notify()`` is called whenever the server has put something into the connection's outbox.
+        ``heartbeat_s`` is what client and server agreed on, 0 for none (:meth:`Connection.fall_silent`).
         A vhost is created when it is first named.  (The real server would refuse an unknown one,
         530 NOT_ALLOWED; tqsim takes the application's URL on trust.)
         """
@@ -86,6 +88,7 @@ class Server:
             self._vhost(vhost),
             notify,
             consumer_cancel_notify,
+            heartbeat_s,
             self._on_connection_closed,
         )
         self._connections[connection] = None
@@ -102,7 +105,12 @@ class Server:
         """Return the microsecond at which :meth:`expire` next has something to do, or None."""
         context = self._context
         context.moment += 1
-        moments = (context.deadlines.next_us(), context.expiries.next_us(), context.ticks.next_us())
+        moments = (
+            context.deadlines.next_us(),
+            context.expiries.next_us(),
+            context.ticks.next_us(),
+            context.silences.next_us(),
+        )
         return min((moment for moment in moments if moment is not None), default=None)
 
     def expire(self) -> None:
@@ -113,8 +121,30 @@ class Server:
             terms.expire()
         while (channel := self._context.ticks.pop_due(now_us)) is not None:
             channel.tick()
+        while (connection := self._context.silences.pop_due(now_us)) is not None:
+            connection.give_up()
         while (queue := self._context.deadlines.pop_due(self._context.now())) is not None:
             self._vhosts[queue.vhost].delete_queue(queue, "expired")
+
+    # --- memory ----------------------------------------------------------------------------------
+
+    def alarm(self, is_raised: bool) -> None:
+        """Raise the memory alarm, or end it.
+
+        While it lasts, a connection that publishes is told that it is blocked, and nothing more is read
+        from it, not even its acknowledgements, until the alarm is over; what it sent is then read in its
+        order.  Others go on, and consumers are served (measured on a node of 3.10).  A request that
+        wants an answer from a blocked connection must wait (:attr:`Connection.is_blocked`).
+        """
+        if self._context.is_alarmed == is_raised:
+            return
+        self._context.is_alarmed = is_raised
+        for connection in self.connections():
+            for channel in connection.channels.values():
+                channel.is_careful = is_raised or channel.is_confirming
+        if not is_raised:
+            for connection in self.connections():
+                connection.unblock()
 
     # --- life of the server ----------------------------------------------------------------------
 
@@ -204,6 +234,7 @@ class Server:
                 self._context.deadlines.drop(queue)
                 if queue.terms is not None:
                     self._context.expiries.drop(queue.terms)
+        self._context.is_alarmed = False
         self._observe("server.stopped", reason=reason)
 
     def _on_connection_closed(self, connection: Connection) -> None:
