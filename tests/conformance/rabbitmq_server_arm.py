@@ -44,6 +44,10 @@ _CONTROL_S: Final = 30
 # What the server starts with.
 _CONSUMER_TIMEOUT_MS: Final = 1_800_000
 _CHANNEL_TICK_MS: Final = 60_000
+# Shares of the machine's memory from which on the server blocks publishers, and how long it takes to see.
+_LITTLE: Final = "0.00001"
+_ENOUGH: Final = "0.4"
+_ALARM_S: Final = 0.5
 
 
 class Site:
@@ -252,9 +256,15 @@ class _ServerLane(Lane):
 
 
 class _ServerClient(Client):
-    def __init__(self, arm: ServerArm, cancel_notify: bool) -> None:
+    def __init__(self, arm: ServerArm, cancel_notify: bool, heartbeat_s: float = 0) -> None:
         super().__init__(arm)
-        self.connection = _Connection(f"{_ADDRESS[0]}:{_ADDRESS[1]}", virtual_host=arm.vhost)
+        self.connection = _Connection(
+            f"{_ADDRESS[0]}:{_ADDRESS[1]}",
+            virtual_host=arm.vhost,
+            heartbeat=heartbeat_s,
+            on_blocked=lambda reason: self.told.append("blocked"),
+            on_unblocked=lambda: self.told.append("unblocked"),
+        )
         self.connection.cancel_notify = cancel_notify
         self.connection.connect()
         self.first: _Channel | None = None
@@ -288,6 +298,9 @@ class _ServerClient(Client):
                 break
             except Closed:
                 self.closed = self.connection.ended
+            except ConnectionResetError:
+                self.is_lost = True
+                self.connection.collect()
             found = True
         return found
 
@@ -299,6 +312,7 @@ class ServerArm(Arm):
         self.vhost = site.vhost
         self._site = site
         self._is_impatient = False
+        self._is_alarmed = False
         self._prefix = f"tqsim-{os.getpid()}-{number}-"
         self._names: list[str] = []
         self._clients: list[_ServerClient] = []
@@ -308,8 +322,14 @@ class ServerArm(Arm):
         self._names.append(name)
         return name
 
-    def client(self, *, cancel_notify: bool = True) -> Client:
-        client = _ServerClient(self, cancel_notify)
+    def alarm(self, is_raised: bool) -> None:
+        self._is_alarmed = is_raised
+        if not self._site.control("set_vm_memory_high_watermark", _LITTLE if is_raised else _ENOUGH):
+            pytest.skip("rabbitmqctl cannot change the server's settings")
+        time.sleep(_ALARM_S)
+
+    def client(self, *, cancel_notify: bool = True, heartbeat_s: float = 0) -> Client:
+        client = _ServerClient(self, cancel_notify, heartbeat_s)
         self._clients.append(client)
         return client
 
@@ -343,6 +363,8 @@ class ServerArm(Arm):
         self.settle()
 
     def close(self) -> None:
+        if self._is_alarmed:
+            self.alarm(False)
         if self._is_impatient:
             self._site.set_number("channel_tick_interval", _CHANNEL_TICK_MS)
         for client in self._clients:

@@ -200,20 +200,26 @@ class Channel(Publishing):
 
     def _wait_for_tick(self, oldest_us: int) -> None:
         settings, since_us = self._context.settings, self._ticking_since_us
-        if settings.consumer_timeout_ms is None or since_us is None:
+        if since_us is None:
+            return
+        timeout_ms = settings.consumer_timeout_ms
+        if self._context.has_queue_timeouts:
+            timeout_ms = 0  # whichever delivery is the oldest then: look at each tick
+        if timeout_ms is None:
             return
         interval_us = settings.channel_tick_interval_ms * _US_PER_MS
-        overdue_us = oldest_us + settings.consumer_timeout_ms * _US_PER_MS
+        overdue_us = max(oldest_us + timeout_ms * _US_PER_MS, self._context.now() + 1)
         ticks = max(1, -(-(overdue_us - since_us) // interval_us))
         self._context.ticks.set(self, since_us + ticks * interval_us)
 
     def tick(self) -> None:
         """Close the channel (406) if its oldest delivery is open for longer than allowed."""
-        timeout_ms = self._context.settings.consumer_timeout_ms
-        oldest_us = self.window.oldest_us()
-        if timeout_ms is None or oldest_us is None or not self.is_open:
+        found = self.window.oldest()
+        if found is None or not self.is_open:
             return
-        if oldest_us + timeout_ms * _US_PER_MS > self._context.now():
+        queued, oldest_us = found
+        timeout_ms = queued.queue.consumer_timeout_ms()
+        if timeout_ms is None or oldest_us + timeout_ms * _US_PER_MS > self._context.now():
             self._wait_for_tick(oldest_us)
             return
         explanation = (

@@ -34,8 +34,9 @@ class Context:
 
     ``deadlines`` are those of unused queues, ``expiries`` those of messages at the head of a queue,
     ``ticks`` those of channels that look at their oldest delivery, ``silences`` those of clients that
-    send no heartbeats.  ``is_alarmed`` is set while the server is short of memory.  ``moment`` changes whenever time
-    may have moved.
+    send no heartbeats.  ``is_alarmed`` is set while the server is short of memory,
+    ``has_queue_timeouts`` once a queue has a consumer timeout of its own.  ``moment`` changes whenever
+    time may have moved.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Context:
         "delivered",
         "epoch_us",
         "expiries",
+        "has_queue_timeouts",
         "is_alarmed",
         "is_work",
         "moment",
@@ -79,6 +81,7 @@ class Context:
         self.ticks: Deadlines[Channel] = Deadlines()
         self.silences: Deadlines[Connection] = Deadlines()
         self.is_alarmed = False
+        self.has_queue_timeouts = False
         self.post = PostOffice(self.next_number)
 
     def next_number(self) -> int:

@@ -90,9 +90,21 @@ class Queue:
         self.ready = self._new_ready()
         expires_ms = integer(arguments, "x-expires")
         self.expires_us = None if expires_ms is None else expires_ms * _US_PER_MS
+        if self._own_timeout_ms() is not None:
+            context.has_queue_timeouts = True
         self.terms: Terms | None = None
         if any(name in arguments for name in TERMS_ARGUMENTS):
             self.set_terms()
+
+    def _own_timeout_ms(self) -> int | None:
+        # From documentation ("consumers", per-queue delivery timeouts), not measured: since 3.12.
+        has_one = self._context.settings.number >= (3, 12)
+        return integer(self.arguments, "x-consumer-timeout") if has_one else None
+
+    def consumer_timeout_ms(self) -> int | None:
+        """Return how long a delivery from here may stay unacknowledged, or None for ever."""
+        own_ms = self._own_timeout_ms()
+        return self._context.settings.consumer_timeout_ms if own_ms is None else own_ms
 
     def _new_rota(self) -> Rota:
         return SoleRota() if self.has_single_consumer else Rota()

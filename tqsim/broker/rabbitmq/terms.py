@@ -223,6 +223,12 @@ class Terms:
         context, queue = self._context, self._queue
         queue.tell("message.dead_lettered", message, reason=reason)
         make = partial(
-            died, message, queue=queue.name, reason=reason, policy=policy, at_us=context.epoch_us + context.now()
+            died,
+            message,
+            queue=queue.name,
+            reason=reason,
+            policy=policy,
+            at_us=context.epoch_us + context.now(),
+            settings=context.settings,
         )
         context.post.post(exchange, message, make, reason)

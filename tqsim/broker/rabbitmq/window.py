@@ -120,12 +120,12 @@ class Window:
         while len(stamps) > 1 and stamps[1][0] <= self._oldest_tag:
             stamps.popleft()
 
-    def oldest_us(self) -> int | None:
-        """Return when the oldest open delivery was made, or None if none is open."""
+    def oldest(self) -> tuple[Queued, int] | None:
+        """Return the oldest open delivery and when it was made, or None if none is open."""
         if not self.unacked:
             return None
         self._forget_stamps()
-        return self._stamps[0][1]
+        return self.unacked[self._oldest_tag], self._stamps[0][1]
 
     def acknowledge(self, tag: int) -> bool:
         """Settle one delivery for good; return False if the tag is not open.
