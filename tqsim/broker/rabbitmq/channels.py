@@ -142,22 +142,29 @@ class Channel(Publishing):
         self.window.set_limit(prefetch_count if global_ else 0)
 
     def deliver(self, consumer: Consumer, queued: Queued) -> None:
-        """Hand a message to a consumer of this channel; called by the queue."""
-        self.deliver_as(consumer, queued, queued.message)
+        """Hand a message to a consumer of this channel; called by the queue.
 
-    def deliver_as(self, consumer: Consumer, queued: Queued, message: Message) -> None:
-        """Hand a message to a consumer in another form than it was published in."""
+        The common case, written out for speed: the same as ``deliver_as(consumer, queued, queued.message)``.
+        """
         self.window.hand_out(queued, consumer, consumer.no_ack)
-        self.connection.push(
+        connection = self.connection
+        connection.outbox.append(
             Deliver(
                 self,
                 consumer.tag,
                 queued.delivery_tag,
-                queued.redelivered,
-                message,
+                queued.deliveries > 1,
+                queued.message,
                 queued.delivery_number,
             )
         )
+        connection.notify()
+
+    def deliver_as(self, consumer: Consumer, queued: Queued, message: Message) -> None:
+        """Hand a message to a consumer in another form than it was published in."""
+        self.window.hand_out(queued, consumer, consumer.no_ack)
+        tag, number = queued.delivery_tag, queued.delivery_number
+        self.connection.push(Deliver(self, consumer.tag, tag, queued.redelivered, message, number))
 
     # --- settling --------------------------------------------------------------------------------
 

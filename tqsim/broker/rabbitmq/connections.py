@@ -40,7 +40,6 @@ class Connection:
 
     __slots__ = (
         "_held",
-        "_notify",
         "_on_closed",
         "_opened_us",
         "channels",
@@ -52,6 +51,7 @@ class Connection:
         "is_blocked",
         "is_open",
         "name",
+        "notify",
         "outbox",
         "virtual_host",
     )
@@ -79,7 +79,7 @@ class Connection:
         self.is_blocked = False
         self._held: deque[Callable[[], object]] = deque()
         self._opened_us = context.now()
-        self._notify = notify
+        self.notify = notify
         self._on_closed = on_closed
 
     @property
@@ -167,7 +167,7 @@ class Connection:
     def push(self, event: Event) -> None:
         """Send an event to the client."""
         self.outbox.append(event)
-        self._notify()
+        self.notify()
 
     def fail(self, refusal: Refusal, *, tell: bool) -> None:
         """Close the connection because of ``refusal``; with ``tell``, push the event."""

@@ -115,14 +115,20 @@ class Rota:
         for line in self._lines:
             while line:
                 consumer = line[0]
+                prefetch = consumer.prefetch
+                # The common case, written out for speed, before the whole rule.
+                if (not prefetch or consumer.unacked < prefetch) and not consumer.window.limit:
+                    line.rotate(-1)
+                    return consumer
                 if consumer.is_free():
                     line.rotate(-1)
                     return consumer
+                line.popleft()
                 self._park(consumer)
         return None
 
     def _park(self, consumer: Consumer) -> None:
-        self._lines[bisect_left(self._priorities, -consumer.priority)].remove(consumer)
+        """Note that ``consumer`` has left the line and waits for room."""
         self.active -= 1
         consumer.is_parked = True
         self._parked.setdefault(consumer.window, []).append(consumer)

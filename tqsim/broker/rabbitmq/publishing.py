@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqsim.broker.rabbitmq import methods, refusals
 from tqsim.broker.rabbitmq.arguments import type_name
@@ -78,10 +78,8 @@ class Publishing(Topology):
         if target is None or target.internal or immediate or not self.is_open:
             self._refuse_publish(message, immediate)
             return
-        headers = properties.get("application_headers")
-        if (
-            self.is_careful or "expiration" in properties or (headers and ("CC" in headers or "BCC" in headers))  # type: ignore[operator]  # a table
-        ):
+        headers: Any = properties.get("application_headers")
+        if self.is_careful or "expiration" in properties or (headers and ("CC" in headers or "BCC" in headers)):
             if context.is_alarmed:
                 self._hold_publish(message, mandatory)
             else:

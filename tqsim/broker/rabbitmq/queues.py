@@ -162,11 +162,11 @@ class Queue:
         """Deliver ready messages until none is left or no consumer has room."""
         ready = self.ready
         rota = self.rota
+        terms = self.terms
         while ready.count and rota.active:
             consumer = rota.take()
             if consumer is None:
                 return
-            terms = self.terms
             if terms is None:
                 consumer.channel.deliver(consumer, ready.pop())
             else:

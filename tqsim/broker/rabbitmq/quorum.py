@@ -13,6 +13,7 @@ until it has settled what it had.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -43,6 +44,8 @@ class QuorumRota(Rota):
         """Return whose turn it is; it goes to the end, or leaves the line with its last credit."""
         consumer = super().take()
         if consumer is not None and consumer.prefetch and consumer.unacked + 1 >= consumer.prefetch:
+            # It has just gone to the end of its line.
+            self._lines[bisect_left(self._priorities, -consumer.priority)].pop()
             self._park(consumer)
         return consumer
 

@@ -81,15 +81,13 @@ class Window:
     def hand_out(self, queued: Queued, holder: Consumer | None, no_ack: bool) -> None:
         """Note a delivery to ``holder`` (None: ``basic.get``) and give it its tag and its number."""
         context = self._context
-        context.delivered += 1
-        self.last_tag += 1
-        queued.delivery_number = context.delivered
-        queued.delivery_tag = self.last_tag
+        queued.delivery_number = context.delivered = context.delivered + 1
+        queued.delivery_tag = tag = self.last_tag = self.last_tag + 1
         queued.deliveries += 1
         if not no_ack:
             if self._moment != context.moment:
                 self._stamp(context.moment)
-            self.unacked[self.last_tag] = queued
+            self.unacked[tag] = queued
             queued.queue.unacked += 1
             if holder is not None:
                 queued.holder = holder
