@@ -203,6 +203,22 @@ def test_a_late_ack_task_that_outlasts_the_consumer_timeout_ends_its_worker_and_
         assert len(life.attempts) == 2
 
 
+def test_an_eta_beyond_the_consumer_timeout_ends_the_worker_that_holds_it() -> None:
+    """The worker keeps the message unacknowledged until the ETA, and RabbitMQ's timeout is 30 minutes."""
+    app = make_app()
+
+    @app.task(name="work")
+    def work() -> None:
+        pass
+
+    with tqsim.Simulation(app) as sim:
+        worker = sim.worker("w1", concurrency=1)
+        work.apply_async(countdown=3_600)
+        sim.run(for_="40m")
+        assert not worker.is_alive
+        assert sim.queue("celery").ready_count == 1
+
+
 def test_without_a_consumer_timeout_it_runs_once() -> None:
     app = make_app()
     runs: list[float] = []

@@ -73,6 +73,11 @@ class BrokerRuntime:
         self._stops += 1
         self.server.stop()
 
+    def crash(self) -> None:
+        """Kill the server; connecting is refused until :meth:`start` was called as often."""
+        self._stops += 1
+        self.server.crash()
+
     def start(self) -> None:
         """Undo one :meth:`stop`; with the last of them the server starts again."""
         self._stops = max(0, self._stops - 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tqsim.broker.rabbitmq.deadletters import PostOffice
 from tqsim.broker.rabbitmq.deadlines import Deadlines
+from tqsim.broker.rabbitmq.disk import Disk
 from tqsim.broker.rabbitmq.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Context:
     __slots__ = (
         "deadlines",
         "delivered",
+        "disk",
         "epoch_us",
         "expiries",
         "has_queue_timeouts",
@@ -82,6 +84,7 @@ class Context:
         self.silences: Deadlines[Connection] = Deadlines()
         self.is_alarmed = False
         self.has_queue_timeouts = False
+        self.disk = Disk()
         self.post = PostOffice(self.next_number)
 
     def next_number(self) -> int:

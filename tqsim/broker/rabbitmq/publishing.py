@@ -132,6 +132,7 @@ class Publishing(Topology):
                 queue.set_terms()
             taken = queue.publish(message) and taken
         if number is not None:
+            self._context.disk.confirm(message.number)
             self.connection.push(Confirm(self.as_channel(), number, taken))
 
     @abstractmethod

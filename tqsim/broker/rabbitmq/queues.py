@@ -241,17 +241,21 @@ class Queue:
             self.terms.recount()
         return count
 
-    def recover(self, *, crashed: bool) -> None:
+    def recover(self, *, crashed: bool, lost: set[int]) -> None:
         """Go through a restart of the server: messages that are not persistent are dropped.
 
-        After a crash every survivor counts as redelivered, also one that was never handed out
-        (measured on 3.10, by killing a node).
+        So are those whose number is in ``lost``.  After a crash every survivor counts as redelivered,
+        also one that was never handed out (measured on 3.10, by killing a node).
         """
+
+        def survives(queued: Queued) -> bool:
+            return queued.message.is_persistent and queued.message.number not in lost
+
         if self._context.observe is not None:
             for queued in self.ready:
-                if not queued.message.is_persistent:
+                if not survives(queued):
                     self.drop(queued, "server stopped")
-        self.ready.keep(lambda queued: queued.message.is_persistent)
+        self.ready.keep(survives)
         if crashed:
             for queued in self.ready:
                 queued.deliveries = max(1, queued.deliveries)

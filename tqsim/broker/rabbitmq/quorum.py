@@ -222,7 +222,7 @@ class QuorumQueue(Queue):
         queued.holder = None
         self.set_terms().give_up(queued, "delivery_limit")
 
-    def recover(self, *, crashed: bool) -> None:
+    def recover(self, *, crashed: bool, lost: set[int]) -> None:
         """Go through a restart of the server: everything survives, and what was out has come back."""
         if self.terms is not None:
             self.terms.recount()

@@ -267,14 +267,14 @@ class VirtualHost:
 
     # --- life ------------------------------------------------------------------------------------
 
-    def forget_transient(self, *, crashed: bool) -> None:
+    def forget_transient(self, *, crashed: bool, lost: set[int]) -> None:
         """Keep only what survives a restart: durable queues and exchanges, persistent messages.
 
         A durable ``auto_delete`` exchange survives without its bindings (measured on 3.10).
         """
         for queue in list(self.queues.values()):
             if queue.durable:
-                queue.recover(crashed=crashed)
+                queue.recover(crashed=crashed, lost=lost)
             else:
                 self.delete_queue(queue, "server stopped", auto_delete=False)
         for exchange in list(self.exchanges.values()):

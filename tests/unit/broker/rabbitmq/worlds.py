@@ -42,6 +42,7 @@ class World:
 
     def advance(self, microseconds: int) -> None:
         """Move the clock and let the server act on what has become due."""
+        self.server.next_deadline()
         self.now_us += microseconds
         self.server.expire()
 
