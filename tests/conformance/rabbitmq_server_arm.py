@@ -6,12 +6,15 @@ itself.  What is under way arrives after a quiet time, so this arm is slow and b
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import amqp
@@ -313,6 +316,9 @@ class ServerArm(Arm):
         self._site = site
         self._is_impatient = False
         self._is_alarmed = False
+        # A body that changes a setting of the server has the server for itself.
+        self._lock = (Path(tempfile.gettempdir()) / "tqsim-rabbitmq.lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
         self._prefix = f"tqsim-{os.getpid()}-{number}-"
         self._names: list[str] = []
         self._clients: list[_ServerClient] = []
@@ -322,8 +328,15 @@ class ServerArm(Arm):
         self._names.append(name)
         return name
 
+    def _have_the_server(self) -> None:
+        """Wait until no other test of this machine uses the server, and let none begin."""
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
     def alarm(self, is_raised: bool) -> None:
         self._is_alarmed = is_raised
+        if is_raised:
+            self._have_the_server()
         if not self._site.control("set_vm_memory_high_watermark", _LITTLE if is_raised else _ENOUGH):
             pytest.skip("rabbitmqctl cannot change the server's settings")
         time.sleep(_ALARM_S)
@@ -334,6 +347,7 @@ class ServerArm(Arm):
         return client
 
     def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
+        self._have_the_server()
         # A channel reads the timeout when it opens and the tick's interval at each tick.
         self._is_impatient = True
         if not self._site.set_number("channel_tick_interval", tick_ms):
@@ -374,3 +388,4 @@ class ServerArm(Arm):
             cleaner.lane().delete_queue(name)
             cleaner.lane().delete_exchange(name)
         cleaner.close()
+        self._lock.close()

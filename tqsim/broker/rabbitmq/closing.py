@@ -28,6 +28,7 @@ def retire(channels: Sequence[Channel], *, auto_delete: bool = True) -> None:
     returned: dict[Queue, None] = {}
     for channel in channels:
         channel.is_open = False
+        channel.is_careful = True
         channel.connection.channels.pop(channel.number, None)
     for channel in channels:
         consumers = list(channel.consumers.values())

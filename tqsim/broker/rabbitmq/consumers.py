@@ -124,14 +124,10 @@ class Rota:
                     line.rotate(-1)
                     return consumer
                 line.popleft()
-                self._park(consumer)
+                self.active -= 1
+                consumer.is_parked = True
+                self._parked.setdefault(consumer.window, []).append(consumer)
         return None
-
-    def _park(self, consumer: Consumer) -> None:
-        """Note that ``consumer`` has left the line and waits for room."""
-        self.active -= 1
-        consumer.is_parked = True
-        self._parked.setdefault(consumer.window, []).append(consumer)
 
     def unpark(self, window: Window) -> None:
         """Let the parked consumers of one channel that have credit rejoin at the end."""

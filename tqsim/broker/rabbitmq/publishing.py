@@ -34,8 +34,8 @@ __all__ = ["Publishing"]
 class Publishing(Topology):
     """The base of a channel that publishes.
 
-    ``is_careful`` is set where a publish needs more than its routing: it is to be confirmed, or the server
-    is short of memory.  ``is_held`` is set while nothing is read from the connection.
+    ``is_careful`` is set where a publish needs more than its routing: it is to be confirmed, the server is
+    short of memory, or the channel is closed.  ``is_held`` is set while nothing is read from the connection.
     """
 
     __slots__ = ("_confirmed", "_context", "is_careful", "is_held", "number")
@@ -75,12 +75,14 @@ class Publishing(Topology):
         if context.observe is not None:
             self.observe("message.published", message=message)
         target = self.virtual_host.exchanges.get(exchange)
-        if target is None or target.internal or immediate or not self.is_open:
+        if target is None or target.internal or immediate:
             self._refuse_publish(message, immediate)
             return
         headers: Any = properties.get("application_headers")
         if self.is_careful or "expiration" in properties or (headers and ("CC" in headers or "BCC" in headers)):
-            if context.is_alarmed:
+            if not self.is_open:
+                self._refuse_publish(message, immediate)
+            elif context.is_alarmed:
                 self._hold_publish(message, mandatory)
             else:
                 self._publish_with_care(target, message, mandatory)

@@ -46,7 +46,9 @@ class QuorumRota(Rota):
         if consumer is not None and consumer.prefetch and consumer.unacked + 1 >= consumer.prefetch:
             # It has just gone to the end of its line.
             self._lines[bisect_left(self._priorities, -consumer.priority)].pop()
-            self._park(consumer)
+            self.active -= 1
+            consumer.is_parked = True
+            self._parked.setdefault(consumer.window, []).append(consumer)
         return consumer
 
 
