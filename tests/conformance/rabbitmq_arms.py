@@ -291,6 +291,8 @@ class Client(ABC):
     def __init__(self, arm: Arm) -> None:
         self.arm = arm
         self.closed: Closed | None = None
+        self.is_lost = False
+        self.told: list[str] = []
 
     @abstractmethod
     def lane(self) -> Lane:
@@ -323,8 +325,19 @@ class Arm(ABC):
         """Return a name that no other test uses."""
 
     @abstractmethod
-    def client(self, *, cancel_notify: bool = True) -> Client:
-        """Connect."""
+    def client(self, *, cancel_notify: bool = True, heartbeat_s: float = 0) -> Client:
+        """Connect; with ``heartbeat_s`` the client promises heartbeats and sends none."""
+
+    @abstractmethod
+    def alarm(self, is_raised: bool) -> None:
+        """Raise the server's memory alarm, or end it."""
+
+    @abstractmethod
+    def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
+        """Connect where the server's consumer timeout and its channels' tick are short.
+
+        Only the first channel of the client is promised to be impatient.
+        """
 
     @abstractmethod
     def settle(self) -> None:

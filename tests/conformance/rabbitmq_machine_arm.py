@@ -23,16 +23,19 @@ from tests.conformance.rabbitmq_arms import (
     Table,
 )
 from tqsim.broker.rabbitmq import (
+    Blocked,
     Channel,
     ChannelClosed,
     Confirm,
     ConnectionClosed,
+    ConnectionLost,
     ConsumerCancelled,
     Deliver,
     Refusal,
     Return,
     Server,
     Settings,
+    Unblocked,
 )
 
 __all__ = ["MachineArm"]
@@ -124,6 +127,7 @@ class _MachineLane(Lane):
         **properties: Any,
     ) -> None:
         self.channel.basic_publish(exchange, key, body.encode(), properties, mandatory, immediate)
+        self.channel.connection.fall_silent()
 
     def ack(self, tag: int, multiple: bool = False) -> None:
         self.channel.basic_ack(tag, multiple)
@@ -143,11 +147,16 @@ class _MachineLane(Lane):
 
 
 class _MachineClient(Client):
-    def __init__(self, arm: MachineArm, name: str, cancel_notify: bool) -> None:
+    def __init__(self, arm: MachineArm, name: str, cancel_notify: bool, heartbeat_s: float) -> None:
         super().__init__(arm)
         self._connection = arm.server.connect(
-            name=name, vhost=arm.vhost, notify=lambda: None, consumer_cancel_notify=cancel_notify
+            name=name,
+            vhost=arm.vhost,
+            notify=lambda: None,
+            consumer_cancel_notify=cancel_notify,
+            heartbeat_s=heartbeat_s,
         )
+        self._connection.fall_silent()
         self._lanes: dict[Channel, _MachineLane] = {}
 
     def lane(self) -> _MachineLane:
@@ -190,6 +199,12 @@ class _MachineClient(Client):
                 returned = Returned(event.code, event.text, event.exchange, event.routing_key)
                 self._lanes[event.channel].returned.append(returned)
                 self._lanes[event.channel].answers.append(returned)
+            elif isinstance(event, ConnectionLost):
+                self.is_lost = True
+            elif isinstance(event, Blocked):
+                self.told.append("blocked")
+            elif isinstance(event, Unblocked):
+                self.told.append("unblocked")
             elif isinstance(event, Confirm):
                 self._lanes[event.channel].answers.append(Confirmed(event.number, event.taken))
 
@@ -199,19 +214,28 @@ class MachineArm(Arm):
 
     vhost = "/"
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self) -> None:
         self._now = 0
-        numbers = itertools.count(1)
-        self.server = Server(
-            now=lambda: self._now, names=lambda prefix: f"{prefix}{next(numbers):04}", settings=Settings(**settings)
-        )
+        self.server = self._new_server(Settings())
         self._clients: list[_MachineClient] = []
+
+    def _new_server(self, settings: Settings) -> Server:
+        numbers = itertools.count(1)
+        return Server(now=lambda: self._now, names=lambda prefix: f"{prefix}{next(numbers):04}", settings=settings)
+
+    def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
+        assert not self._clients, "connect the impatient client first"
+        self.server = self._new_server(Settings(consumer_timeout_ms=timeout_ms, channel_tick_interval_ms=tick_ms))
+        return self.client()
 
     def name(self, stem: str) -> str:
         return stem
 
-    def client(self, *, cancel_notify: bool = True) -> Client:
-        client = _MachineClient(self, f"client-{len(self._clients)}", cancel_notify)
+    def alarm(self, is_raised: bool) -> None:
+        self.server.alarm(is_raised)
+
+    def client(self, *, cancel_notify: bool = True, heartbeat_s: float = 0) -> Client:
+        client = _MachineClient(self, f"client-{len(self._clients)}", cancel_notify, heartbeat_s)
         self._clients.append(client)
         return client
 

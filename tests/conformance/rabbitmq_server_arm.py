@@ -6,15 +6,19 @@ itself.  What is under way arrives after a quiet time, so this arm is slow and b
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import amqp
+import pytest
 from amqp import spec
 
 from tests.conformance.rabbitmq_arms import (
@@ -40,6 +44,13 @@ _QUIET_S: Final = 0.05
 _QUIET_PASSES: Final = 2
 _PASSES_MAX: Final = 200
 _CONTROL_S: Final = 30
+# What the server starts with.
+_CONSUMER_TIMEOUT_MS: Final = 1_800_000
+_CHANNEL_TICK_MS: Final = 60_000
+# Shares of the machine's memory from which on the server blocks publishers, and how long it takes to see.
+_LITTLE: Final = "0.00001"
+_ENOUGH: Final = "0.4"
+_ALARM_S: Final = 0.5
 
 
 class Site:
@@ -48,9 +59,9 @@ class Site:
     def __init__(self) -> None:
         self.vhost = "/"
         name = f"tqsim-machine-{os.getpid()}"
-        if self._control("add_vhost", name):
+        if self.control("add_vhost", name):
             self.vhost = name
-            self._control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+            self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
 
     @staticmethod
     def missing() -> str | None:
@@ -64,9 +75,14 @@ class Site:
     def close(self) -> None:
         """Remove the vhost."""
         if self.vhost != "/":
-            self._control("delete_vhost", self.vhost)
+            self.control("delete_vhost", self.vhost)
 
-    def _control(self, *arguments: str) -> bool:
+    def set_number(self, name: str, number: int) -> bool:
+        """Set a setting of the server's application, and say whether that was possible."""
+        return self.control("eval", f"application:set_env(rabbit, {name}, {number}).")
+
+    def control(self, *arguments: str) -> bool:
+        """Run rabbitmqctl and say whether it was there and content."""
         command = shutil.which("rabbitmqctl")
         if command is None:
             return False
@@ -243,14 +259,22 @@ class _ServerLane(Lane):
 
 
 class _ServerClient(Client):
-    def __init__(self, arm: ServerArm, cancel_notify: bool) -> None:
+    def __init__(self, arm: ServerArm, cancel_notify: bool, heartbeat_s: float = 0) -> None:
         super().__init__(arm)
-        self.connection = _Connection(f"{_ADDRESS[0]}:{_ADDRESS[1]}", virtual_host=arm.vhost)
+        self.connection = _Connection(
+            f"{_ADDRESS[0]}:{_ADDRESS[1]}",
+            virtual_host=arm.vhost,
+            heartbeat=heartbeat_s,
+            on_blocked=lambda reason: self.told.append("blocked"),
+            on_unblocked=lambda: self.told.append("unblocked"),
+        )
         self.connection.cancel_notify = cancel_notify
         self.connection.connect()
+        self.first: _Channel | None = None
 
     def lane(self) -> Lane:
-        return _ServerLane(self, self.connection.channel())
+        channel, self.first = self.first or self.connection.channel(), None
+        return _ServerLane(self, channel)
 
     def open_twice(self) -> Lane:
         channel = self.connection.channel()
@@ -277,6 +301,9 @@ class _ServerClient(Client):
                 break
             except Closed:
                 self.closed = self.connection.ended
+            except ConnectionResetError:
+                self.is_lost = True
+                self.connection.collect()
             found = True
         return found
 
@@ -286,6 +313,12 @@ class ServerArm(Arm):
 
     def __init__(self, site: Site, number: int) -> None:
         self.vhost = site.vhost
+        self._site = site
+        self._is_impatient = False
+        self._is_alarmed = False
+        # A body that changes a setting of the server has the server for itself.
+        self._lock = (Path(tempfile.gettempdir()) / "tqsim-rabbitmq.lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
         self._prefix = f"tqsim-{os.getpid()}-{number}-"
         self._names: list[str] = []
         self._clients: list[_ServerClient] = []
@@ -295,8 +328,36 @@ class ServerArm(Arm):
         self._names.append(name)
         return name
 
-    def client(self, *, cancel_notify: bool = True) -> Client:
-        client = _ServerClient(self, cancel_notify)
+    def _have_the_server(self) -> None:
+        """Wait until no other test of this machine uses the server, and let none begin."""
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def alarm(self, is_raised: bool) -> None:
+        self._is_alarmed = is_raised
+        if is_raised:
+            self._have_the_server()
+        if not self._site.control("set_vm_memory_high_watermark", _LITTLE if is_raised else _ENOUGH):
+            pytest.skip("rabbitmqctl cannot change the server's settings")
+        time.sleep(_ALARM_S)
+
+    def client(self, *, cancel_notify: bool = True, heartbeat_s: float = 0) -> Client:
+        client = _ServerClient(self, cancel_notify, heartbeat_s)
+        self._clients.append(client)
+        return client
+
+    def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
+        self._have_the_server()
+        # A channel reads the timeout when it opens and the tick's interval at each tick.
+        self._is_impatient = True
+        if not self._site.set_number("channel_tick_interval", tick_ms):
+            pytest.skip("rabbitmqctl cannot change the server's settings")
+        self._site.set_number("consumer_timeout", timeout_ms)
+        try:
+            client = _ServerClient(self, cancel_notify=True)
+            client.first = client.connection.channel()
+        finally:
+            self._site.set_number("consumer_timeout", _CONSUMER_TIMEOUT_MS)
         self._clients.append(client)
         return client
 
@@ -316,6 +377,10 @@ class ServerArm(Arm):
         self.settle()
 
     def close(self) -> None:
+        if self._is_alarmed:
+            self.alarm(False)
+        if self._is_impatient:
+            self._site.set_number("channel_tick_interval", _CHANNEL_TICK_MS)
         for client in self._clients:
             client.close()
         cleaner = _ServerClient(self, cancel_notify=True)
@@ -323,3 +388,4 @@ class ServerArm(Arm):
             cleaner.lane().delete_queue(name)
             cleaner.lane().delete_exchange(name)
         cleaner.close()
+        self._lock.close()

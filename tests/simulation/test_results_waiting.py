@@ -245,7 +245,7 @@ def test_ignored_result_is_none_at_once() -> None:
 def test_long_wait_costs_no_polling() -> None:
     """A day of waiting for a message is one event, where Celery looks every second."""
     app = make_shop("redis://")
-    with tqsim.Simulation(app) as sim:
+    with tqsim.Simulation(app, broker=tqsim.RabbitMQ(consumer_timeout=None)) as sim:
         sim.worker("w1")
         result = app.tasks["add"].apply_async((1, 2), countdown=86_400)
         sim.run(for_=1)

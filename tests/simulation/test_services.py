@@ -125,7 +125,7 @@ def test_poisson_load_has_its_rate_and_depends_on_the_seed() -> None:
 def test_eager_waits_for_all_that_a_publish_caused() -> None:
     from tests.apps.shop.tasks import checkout
 
-    with tqsim.Simulation(app) as sim:
+    with tqsim.Simulation(app, broker=tqsim.RabbitMQ(consumer_timeout=None)) as sim:
         sim.worker("w1")
         sim.beat()
         with sim.eager():

@@ -271,7 +271,7 @@ def test_a_task_that_expires_in_the_queue_is_dropped_by_the_broker() -> None:
         sim.worker("w1", concurrency=1)
         sim.run_until_idle()
         assert (runs, result.state) == ([], "PENDING")
-        assert [moment.at for moment in sim.history.moments_named("message.expired")] == [5.0]
+        assert story(sim, result.id, "message.expired") == [(5.0, "message.expired")]
 
 
 def test_a_task_that_expires_while_it_waits_in_the_worker_does_not_run() -> None:

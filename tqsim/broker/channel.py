@@ -7,18 +7,18 @@ does with a request is in :mod:`tqsim.broker.rabbitmq`.
 
 from __future__ import annotations
 
-import functools
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from amqp.exceptions import ConsumerCancelled, RecoverableConnectionError
-from amqp.protocol import queue_declare_ok_t
+from amqp.exceptions import ChannelError as AmqpChannelError
+from amqp.exceptions import ConsumerCancelled, MessageNacked, error_for_code
 from kombu.transport import base
 from kombu.transport.pyamqp import Message
 
+from tqsim.broker.declaring import Declaring, request
 from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
-from tqsim.broker.rabbitmq.events import Deliver, Got, Return
-from tqsim.broker.rabbitmq.refusals import Refusal
+from tqsim.broker.rabbitmq.events import Confirm, Deliver, Got, Return
 from tqsim.broker.tables import copy_table, decode_body
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Outgoing", "SimulatedChannel"]
 
 _BASIC_CANCEL: Final = (60, 30)
+_BASIC_RETURN: Final = (60, 50)
 
 
 class Outgoing:
@@ -54,23 +55,7 @@ class _Incoming:
         self.delivery_number = delivery_number
 
 
-def _request(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a refusal of the server into py-amqp's exception, after what the client must forget."""
-
-    @functools.wraps(method)
-    def wrapper(self: SimulatedChannel, *args: Any, **kwargs: Any) -> Any:
-        if self.connection is None or not self.connection.connected:
-            raise RecoverableConnectionError(f"{method.__name__}: connection closed")
-        self.connection.note_use()
-        try:
-            return method(self, *args, **kwargs)
-        except Refusal as refusal:
-            raise self.connection.refused(self, refusal) from None
-
-    return wrapper
-
-
-class SimulatedChannel(base.StdChannel):
+class SimulatedChannel(Declaring, base.StdChannel):
     """One channel of a :class:`~tqsim.broker.connection.SimulatedConnection`."""
 
     Message: Any = Message
@@ -84,7 +69,8 @@ class SimulatedChannel(base.StdChannel):
         self.no_ack_consumers: Any = set()
         self.callbacks: dict[str, Callable[[Any], None]] = {}
         self.cancel_callbacks: dict[str, Callable[[str], None] | None] = {}
-        self.events: dict[str, set[Callable[..., None]]] = {}
+        self.events: defaultdict[str, set[Callable[..., None]]] = defaultdict(set)
+        self._confirms: list[bool] | None = None
 
     # -- messages -----------------------------------------------------------------------------
 
@@ -118,7 +104,7 @@ class SimulatedChannel(base.StdChannel):
         message.delivery_number = raw_message.delivery_number
         return message
 
-    @_request
+    @request
     def basic_publish(
         self,
         msg: Outgoing,
@@ -131,6 +117,8 @@ class SimulatedChannel(base.StdChannel):
     ) -> None:
         """Publish; an unroutable message is dropped unless ``mandatory``.
 
+        If the connection has ``confirm_publish``, this waits for the server's confirm and raises
+        ``amqp.exceptions.MessageNacked`` where that is negative.
         As py-amqp does when the server has announced ``connection.blocked``, anything that the
         server has sent meanwhile is read first: a close, for example, is raised here.
         """
@@ -142,13 +130,36 @@ class SimulatedChannel(base.StdChannel):
         body = msg.body
         if isinstance(body, str):
             properties.setdefault("content_encoding", "utf-8")
+        if connection.confirm_publish and self._confirms is None:
+            self.confirm_select()
+            self._confirms = []
         self.server_channel.basic_publish(
             exchange, routing_key, body, properties, mandatory=mandatory, immediate=immediate
         )
+        if self._confirms is not None:
+            self._await_confirm(connection, confirm_timeout or timeout)
+
+    def _await_confirm(self, connection: SimulatedConnection, timeout: float | None) -> None:
+        """Read until the confirm is there, as ``basic_publish_confirm`` does (amqp/channel.py)."""
+        confirms = self._confirms
+        while confirms is not None and not confirms:
+            connection.drain_events(timeout)
+        if confirms is not None and not confirms.pop(0):
+            raise MessageNacked
+
+    @request
+    def confirm_select(self, nowait: bool = False) -> None:
+        """Ask for publisher confirms; they go to ``events["basic_ack"]`` and ``["basic_nack"]``."""
+        self.server_channel.confirm_select()
+
+    @request
+    def tx_select(self) -> None:
+        """Refuse transactions, as the server does."""
+        self.server_channel.tx_select()
 
     # -- consuming ----------------------------------------------------------------------------
 
-    @_request
+    @request
     def basic_consume(
         self,
         queue: str = "",
@@ -184,117 +195,36 @@ class SimulatedChannel(base.StdChannel):
         if self.connection is not None:
             self._cancel(consumer_tag)
 
-    @_request
+    @request
     def _cancel(self, consumer_tag: str) -> None:
         self.server_channel.basic_cancel(consumer_tag)
         self._forget_consumer(consumer_tag)
 
-    @_request
+    @request
     def basic_get(self, queue: str = "", no_ack: bool = False) -> _Incoming | None:
         """Fetch one message, or ``None`` when nothing is ready."""
         got = self.server_channel.basic_get(queue, no_ack=no_ack)
         return None if got is None else self._incoming(got, {"message_count": got.message_count})
 
-    @_request
+    @request
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Acknowledge one message, or all up to and including it."""
         self.server_channel.basic_ack(delivery_tag, multiple=multiple)
 
-    @_request
+    @request
     def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
         """Reject a message; with ``requeue`` it returns to its place in the queue."""
         self.server_channel.basic_reject(delivery_tag, requeue=requeue)
 
-    @_request
+    @request
     def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> None:
         """Limit unacknowledged messages; for RabbitMQ's meaning of the flag see the server."""
         self.server_channel.basic_qos(prefetch_count, a_global)
 
-    @_request
+    @request
     def basic_recover(self, requeue: bool = False) -> None:
         """Have every unacknowledged message of the channel delivered again."""
         self.server_channel.basic_recover(requeue)
-
-    # -- declaring ----------------------------------------------------------------------------
-
-    @_request
-    def exchange_declare(
-        self,
-        exchange: str,
-        type: str,  # noqa: A002 - py-amqp's name
-        passive: bool = False,
-        durable: bool = False,
-        auto_delete: bool = True,
-        nowait: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-        internal: bool = False,
-    ) -> None:
-        """Declare an exchange."""
-        self.server_channel.exchange_declare(
-            exchange, type, passive=passive, durable=durable, auto_delete=auto_delete,
-            internal=internal, arguments=dict(arguments or {}),
-        )  # fmt: skip
-
-    @_request
-    def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False) -> None:
-        """Delete an exchange."""
-        self.server_channel.exchange_delete(exchange, if_unused=if_unused)
-
-    @_request
-    def queue_declare(
-        self,
-        queue: str = "",
-        passive: bool = False,
-        durable: bool = False,
-        exclusive: bool = False,
-        auto_delete: bool = True,
-        nowait: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> queue_declare_ok_t:
-        """Declare a queue; return its name, and how many messages and consumers it has."""
-        answer = self.server_channel.queue_declare(
-            queue, passive=passive, durable=durable, exclusive=exclusive, auto_delete=auto_delete,
-            arguments=dict(arguments or {}),
-        )  # fmt: skip
-        return queue_declare_ok_t(answer.queue, answer.message_count, answer.consumer_count)
-
-    @_request
-    def queue_bind(
-        self,
-        queue: str,
-        exchange: str = "",
-        routing_key: str = "",
-        nowait: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Bind a queue to an exchange."""
-        self.server_channel.queue_bind(queue, exchange, routing_key, arguments=dict(arguments or {}))
-
-    @_request
-    def queue_unbind(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str = "",
-        nowait: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Undo a binding."""
-        self.server_channel.queue_unbind(queue, exchange, routing_key, arguments=dict(arguments or {}))
-
-    @_request
-    def queue_delete(
-        self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False
-    ) -> int:
-        """Delete a queue and return how many messages went with it."""
-        count: int = self.server_channel.queue_delete(queue, if_unused=if_unused, if_empty=if_empty)
-        return count
-
-    @_request
-    def queue_purge(self, queue: str = "", nowait: bool = False) -> int:
-        """Drop the ready messages of a queue and return how many there were."""
-        count: int = self.server_channel.queue_purge(queue)
-        return count
 
     # -- events -------------------------------------------------------------------------------
 
@@ -312,9 +242,32 @@ class SimulatedChannel(base.StdChannel):
         callback(consumer_tag)
 
     def on_return(self, event: Return) -> None:
-        """Hand a returned message to the callbacks registered under ``basic_return``."""
-        for callback in list(self.events.get("basic_return", ())):
-            callback(event.code, event.text, event.exchange, event.routing_key, event.message)
+        """Hand a returned message to the callbacks registered under ``basic_return``.
+
+        Raises py-amqp's ``ChannelError`` when there are none (amqp/channel.py, ``_on_basic_return``).
+        """
+        error = error_for_code(event.code, event.text, _BASIC_RETURN, AmqpChannelError)
+        callbacks = self.events["basic_return"]
+        if not callbacks:
+            raise error
+        message = self._returned(event)
+        for callback in list(callbacks):
+            callback(error, event.exchange, event.routing_key, message)
+
+    def on_confirm(self, event: Confirm) -> None:
+        """Note the server's word on a publish, and tell those who asked for it."""
+        if self._confirms is not None:
+            self._confirms.append(event.taken)
+        for callback in list(self.events["basic_ack" if event.taken else "basic_nack"]):
+            callback(event.number, False)
+
+    @staticmethod
+    def _returned(event: Return) -> Outgoing:
+        properties = dict(event.message.properties)
+        headers: Any = properties.get("application_headers") or {}
+        properties["application_headers"] = copy_table(headers)
+        body = decode_body(event.message.body, properties.get("content_encoding"))
+        return Outgoing(body, properties)
 
     def _incoming(self, event: Deliver | Got, more: dict[str, Any]) -> _Incoming:
         message = event.message

@@ -7,6 +7,7 @@ that process dies the server sees the socket break.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from amqp.exceptions import ChannelError as AmqpChannelError
@@ -15,12 +16,15 @@ from amqp.exceptions import RecoverableConnectionError, error_for_code
 
 from tqsim.broker.channel import SimulatedChannel
 from tqsim.broker.rabbitmq.events import (
+    Blocked,
     ChannelClosed,
+    Confirm,
     ConnectionClosed,
     ConsumerCancelled,
     Deliver,
     Event,
     Return,
+    Unblocked,
 )
 from tqsim.broker.rabbitmq.refusals import Refusal, Refused
 from tqsim.broker.rabbitmq.server import Server
@@ -31,6 +35,8 @@ from tqsim.kernel.kernel import Kernel
 __all__ = ["SimulatedConnection"]
 
 _SHUTDOWN: Final = "reason 'shutdown'"
+_SERVER_HEARTBEAT_S: Final = 60
+_BLOCKED: Final = "connection blocked, see broker logs"
 _CAPABILITIES: Final = {
     "publisher_confirms": True,
     "exchange_exchange_bindings": True,
@@ -59,26 +65,45 @@ class SimulatedConnection:
     Raises ``ConnectionRefusedError`` when the server is stopped, as a real connect does.
     """
 
-    def __init__(self, kernel: Kernel, server: Server, vhost: str) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        server: Server,
+        vhost: str,
+        *,
+        heartbeat: float = 0,
+        confirm_publish: bool = False,
+        on_blocked: Callable[[str], None] | None = None,
+        on_unblocked: Callable[[], None] | None = None,
+    ) -> None:
         self._kernel = kernel
         fiber = kernel.loop.current or kernel.loop.main
         self._process = fiber.process
         self._wire = kernel.wires.new(self._is_readable)
         self.channels: dict[int, SimulatedChannel] = {}
         self.client: Any = None
-        self.heartbeat = 0
+        self.client_heartbeat = heartbeat
+        self.server_heartbeat = _SERVER_HEARTBEAT_S
+        self.heartbeat = min(heartbeat, _SERVER_HEARTBEAT_S) if heartbeat else 0
+        self.confirm_publish = confirm_publish
+        self.on_blocked = on_blocked
+        self.on_unblocked = on_unblocked
+        self._is_attended = False
         self.server_properties = {
             "product": "RabbitMQ",
             "version": server.settings.full_version,
             "capabilities": _CAPABILITIES,
         }
         try:
-            self._peer = server.connect(name=self._process.name, vhost=vhost, notify=self._wire.notify)
+            self._peer = server.connect(
+                name=self._process.name, vhost=vhost, notify=self._wire.notify, heartbeat_s=self.heartbeat
+            )
         except Refused:
             kernel.wires.drop(self._wire)
             raise ConnectionRefusedError(111, "Connection refused") from None
         self.transport: _FrameTransport | None = _FrameTransport(self._wire)
         self._process.on_death.append(self._peer.abort)
+        self._peer.fall_silent()
 
     @property
     def connected(self) -> bool:
@@ -129,6 +154,15 @@ class SimulatedConnection:
         if fiber is not None:
             fiber.reads = 0
 
+        if self.heartbeat and not self._is_attended:
+            self._peer.fall_silent()
+
+    def await_answers(self) -> None:
+        """Wait until the server reads what this connection sends, as any request with an answer does."""
+        self.note_use()
+        while self._peer.is_blocked and self._peer.is_open:
+            self._wire.wait("the end of the broker's memory alarm", None)
+
     def read_before_publish(self) -> None:
         """Act on one event that has come already (amqp/channel.py, ``_basic_publish``)."""
         if self._peer.outbox:
@@ -136,7 +170,26 @@ class SimulatedConnection:
         self._require_connected("basic_publish")
 
     def heartbeat_tick(self, rate: float = 2) -> None:
-        """Do nothing: a simulated link is alive until a fault breaks it."""
+        """Send a heartbeat, by being there (amqp/connection.py)."""
+        self.note_use()
+
+    def attend(self) -> float:
+        """Return the heartbeat to an event loop that promises to keep it up while it turns.
+
+        The loop's own ticks are left out, because they cost and change nothing: it is silent when its
+        process is busy with something else (:attr:`Process.on_busy`).
+        """
+        if self.heartbeat and not self._is_attended:
+            self._is_attended = True
+            self._peer.speak()
+            self._process.on_busy.append(self._on_busy)
+        return self.heartbeat
+
+    def _on_busy(self, is_busy: bool) -> None:
+        if is_busy:
+            self._peer.fall_silent()
+        else:
+            self._peer.speak()
 
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, Deliver):
@@ -151,6 +204,16 @@ class SimulatedConnection:
             channel = self._client_channel(event.channel)
             if channel is not None:
                 channel.on_return(event)
+        elif isinstance(event, Confirm):
+            channel = self._client_channel(event.channel)
+            if channel is not None:
+                channel.on_confirm(event)
+        elif isinstance(event, Blocked):
+            if self.on_blocked is not None:
+                self.on_blocked(_BLOCKED)
+        elif isinstance(event, Unblocked):
+            if self.on_unblocked is not None:
+                self.on_unblocked()
         elif isinstance(event, ChannelClosed):
             channel = self._client_channel(event.channel)
             if channel is not None:
@@ -170,7 +233,7 @@ class SimulatedConnection:
         # A number is used again: events of a channel that was closed meanwhile are nobody's.
         return channel if channel is not None and channel.server_channel is server_channel else None
 
-    def refused(self, channel: SimulatedChannel | None, refusal: Refusal) -> Exception:
+    def refused(self, channel: Any, refusal: Refusal) -> Exception:
         """Return the exception for a refusal, after forgetting what the server has closed."""
         if refusal.scope == "channel" and channel is not None:
             self._revive(channel)
@@ -204,6 +267,8 @@ class SimulatedConnection:
             self._peer.abort()
         if self._peer.abort in self._process.on_death:
             self._process.on_death.remove(self._peer.abort)
+        if self._on_busy in self._process.on_busy:
+            self._process.on_busy.remove(self._on_busy)
         self._kernel.wires.drop(self._wire)
 
     def _is_readable(self) -> bool:

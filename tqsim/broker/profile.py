@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tqsim.broker.rabbitmq.settings import Settings
+from tqsim.durations import Duration, microseconds
 from tqsim.errors import UnsupportedError, UsageError
 
 __all__ = ["RabbitMQ", "Redis", "profile_for", "scheme_of"]
 
 _RABBITMQ: Final = ("amqp", "amqps", "pyamqp", "librabbitmq", "memory")
 _REDIS: Final = ("redis", "rediss", "sentinel")
+_US_PER_MS: Final = 1_000
 
 
 _PERSISTENCE: Final = ("none", "rdb", "aof")
@@ -25,16 +27,30 @@ _VERSION: Final = re.compile(r"\d+(\.\d+)*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RabbitMQ:
-    """A RabbitMQ server with classic queues.
+    """A RabbitMQ server with classic and quorum queues.
 
-    ``version`` selects the rules; "3.10" is what the rules were measured on.
+    ``version`` selects the rules; "3.10" is what the rules were measured on, and "3.12", "3.13", "4.0" and
+    "4.1" differ where RabbitMQ's documentation says so.  ``consumer_timeout`` is the server's setting of
+    that name, how long a delivery may stay unacknowledged: a duration, or None for ever.
+    ``channel_tick_interval`` is how often a channel looks for such deliveries.
+
+    Raises :class:`~tqsim.UsageError` for a version or a duration that cannot be.
     """
 
     version: str = "3.10"
+    consumer_timeout: Duration | None = "30m"
+    channel_tick_interval: Duration = "1m"
+
+    def __post_init__(self) -> None:
+        self.settings()
 
     def settings(self) -> Settings:
         """The settings of the server."""
-        return Settings(version=self.version)
+        timeout_ms = None
+        if self.consumer_timeout is not None:
+            timeout_ms = microseconds(self.consumer_timeout, "consumer_timeout") // _US_PER_MS
+        tick_ms = microseconds(self.channel_tick_interval, "channel_tick_interval") // _US_PER_MS
+        return Settings(version=self.version, consumer_timeout_ms=timeout_ms, channel_tick_interval_ms=max(1, tick_ms))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

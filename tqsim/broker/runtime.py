@@ -43,12 +43,15 @@ class BrokerRuntime:
         self._kernel.before_time_moves.append(self._look_at_deadline)
 
     def _look_at_deadline(self) -> None:
-        """Set the timer for the next queue expiry."""
+        """Set the timer for what the server does next by itself."""
         due_us = self.server.next_deadline()
-        if self._deadline is not None:
-            if self._deadline.is_pending and self._deadline.due_us == due_us:
+        timer = self._deadline
+        if timer is not None and timer.is_pending:
+            # A deadline that moved later, such as that of a channel's oldest delivery, finds the timer
+            # again when it rings: setting it anew with each delivery would cost more.
+            if due_us is not None and timer.due_us <= due_us:
                 return
-            self._deadline.cancel()
+            timer.cancel()
         self._deadline = None if due_us is None else self._kernel.loop.agenda.call_at(due_us, self._expire)
 
     def _expire(self) -> None:
@@ -70,11 +73,20 @@ class BrokerRuntime:
         self._stops += 1
         self.server.stop()
 
+    def crash(self) -> None:
+        """Kill the server; connecting is refused until :meth:`start` was called as often."""
+        self._stops += 1
+        self.server.crash()
+
     def start(self) -> None:
         """Undo one :meth:`stop`; with the last of them the server starts again."""
         self._stops = max(0, self._stops - 1)
         if not self._stops:
             self.server.start()
+
+    def alarm(self, is_raised: bool) -> None:
+        """Raise the server's memory alarm, or end it (:meth:`tqsim.broker.rabbitmq.Server.alarm`)."""
+        self.server.alarm(is_raised)
 
     def queues(self) -> list[QueueView]:
         """The queues of every vhost, in the order of declaration."""

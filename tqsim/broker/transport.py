@@ -28,18 +28,31 @@ def transport_class(kernel: Kernel, server: Server) -> type:
         """kombu's pyamqp transport over the simulated RabbitMQ."""
 
         Connection: Any = SimulatedConnection
-        # Heartbeats guard against half-open links, which only a fault can make.
+        # Celery's event loop would tick twice per heartbeat; see SimulatedConnection.attend.
         implements = pyamqp.Transport.implements.extend(heartbeats=False)
 
         def driver_version(self) -> str:
             return "simulated"
+
+        def get_heartbeat_interval(self, connection: SimulatedConnection) -> float:
+            """An event loop asks, before it begins to tick (celery/worker/loops.py)."""
+            return connection.attend()
 
         def establish_connection(self) -> Any:
             client: Any = self.client
             for name, value in self.default_connection_params.items():
                 if not getattr(client, name, None):
                     setattr(client, name, value)
-            connection = SimulatedConnection(kernel, server, client.virtual_host or _DEFAULT_VHOST)
+            options = client.transport_options or {}
+            connection = SimulatedConnection(
+                kernel,
+                server,
+                client.virtual_host or _DEFAULT_VHOST,
+                heartbeat=options.get("heartbeat", client.heartbeat) or 0,
+                confirm_publish=bool(options.get("confirm_publish")),
+                on_blocked=options.get("on_blocked"),
+                on_unblocked=options.get("on_unblocked"),
+            )
             connection.client = client
             return connection
 

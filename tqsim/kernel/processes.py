@@ -108,6 +108,7 @@ class Process:
     ``name`` is unique in a simulation; ``pid`` lies above the kernel's maximum, so that a signal
     sent to it by mistake can never reach a real process.  ``parent`` is set for a pool child.
     ``started_us`` is the virtual time of its start.
+    ``on_busy`` are told, with True, when its event loop stops to turn, and with False when it goes on.
     """
 
     def __init__(self, name: str, pid: int, draws: Draws, parent: Process | None = None, started_us: int = 0) -> None:
@@ -121,6 +122,7 @@ class Process:
         self.fibers: list[Fiber] = []
         self.handlers: dict[int, Any] = {}
         self.on_death: list[Callable[[], None]] = []
+        self.on_busy: list[Callable[[bool], None]] = []
         self.exit_code: int | None = None
         self.thread_state: dict[Any, Any] = {}
         self.values: list[_Values] = []

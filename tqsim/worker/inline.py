@@ -15,6 +15,7 @@ __all__ = ["inline_pool_class"]
 
 def inline_pool_class(implementation: type, runtime: WorkerRuntime) -> type:
     """Return ``implementation`` (a Celery pool) with every task run through ``runtime``."""
+    is_in_the_loop = implementation.__module__ == "celery.concurrency.solo"
 
     class TaskPool(implementation):
         """A pool of Celery that notes what it runs."""
@@ -23,7 +24,10 @@ def inline_pool_class(implementation: type, runtime: WorkerRuntime) -> type:
             request = getattr(options.get("accept_callback"), "__self__", None)
 
             def run(*task_args: Any, **task_kwargs: Any) -> Any:
-                return runtime.run_inline(request, target, task_args, task_kwargs)
+                if not is_in_the_loop:
+                    return runtime.run_inline(request, target, task_args, task_kwargs)
+                # The task runs in the event loop, which sends no heartbeats meanwhile.
+                return runtime.run_busy(request, target, task_args, task_kwargs)
 
             return super().apply_async(run, args, kwargs, **options)
 

@@ -131,6 +131,17 @@ class WorkerRuntime:
         finally:
             fiber.draws = before
 
+    def run_busy(self, celery_request: Any, target: Any, args: Any, kwargs: Any) -> Any:
+        """Run one task in the worker's main process while its event loop stands still."""
+        process = self.process
+        for tell in list(process.on_busy):
+            tell(True)
+        try:
+            return self.run_inline(celery_request, target, args, kwargs)
+        finally:
+            for tell in list(process.on_busy):
+                tell(False)
+
     def _run(self, celery_request: Any, process: Process, target: Any, args: Any, kwargs: Any) -> Any:
         if target not in _TRACERS:
             return target(*args, **kwargs)

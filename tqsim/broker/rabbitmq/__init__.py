@@ -15,6 +15,7 @@ from __future__ import annotations
 from tqsim.broker.rabbitmq.channels import Channel
 from tqsim.broker.rabbitmq.connections import Connection
 from tqsim.broker.rabbitmq.events import (
+    Blocked,
     ChannelClosed,
     Confirm,
     ConnectionClosed,
@@ -25,6 +26,7 @@ from tqsim.broker.rabbitmq.events import (
     Event,
     Got,
     Return,
+    Unblocked,
 )
 from tqsim.broker.rabbitmq.messages import Message
 from tqsim.broker.rabbitmq.refusals import Refusal, Refused
@@ -33,6 +35,7 @@ from tqsim.broker.rabbitmq.settings import Settings
 from tqsim.broker.rabbitmq.views import QueueView
 
 __all__ = [
+    "Blocked",
     "Channel",
     "ChannelClosed",
     "Confirm",
@@ -51,4 +54,5 @@ __all__ = [
     "Return",
     "Server",
     "Settings",
+    "Unblocked",
 ]

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from tqsim.broker.rabbitmq.refusals import PRECONDITION_FAILED, Refusal, refuse
+from tqsim.errors import UnsupportedError
 
 __all__ = [
     "EXCHANGE_ARGUMENTS",
@@ -23,6 +24,7 @@ __all__ = [
     "assert_same_flag",
     "check_consumer_arguments",
     "check_queue_arguments",
+    "check_quorum_properties",
     "erlang_text",
     "integer",
     "type_name",
@@ -36,42 +38,69 @@ QUEUE_ARGUMENTS: Final = (
     "x-message-ttl",
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
     "x-max-length",
     "x-max-length-bytes",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
     "x-max-priority",
     "x-overflow",
     "x-queue-mode",
     "x-queue-version",
     "x-single-active-consumer",
     "x-queue-type",
+    "x-quorum-initial-group-size",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-initial-cluster-size",
+    "x-queue-leader-locator",
     "x-queue-master-locator",
+    "x-delivery-limit",
 )
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)
 
-# Arguments of quorum queues and streams, which a classic queue refuses.
-_NOT_CLASSIC: Final = (
-    "x-delivery-limit",
-    "x-dead-letter-strategy",
-    "x-initial-cluster-size",
-    "x-max-age",
-    "x-max-in-memory-bytes",
-    "x-max-in-memory-length",
-    "x-queue-leader-locator",
-    "x-quorum-initial-group-size",
-    "x-stream-max-segment-size-bytes",
-)
+# What each type of queue refuses, being another's.
+_REFUSED: Final = {
+    "classic": (
+        "x-delivery-limit",
+        "x-dead-letter-strategy",
+        "x-initial-cluster-size",
+        "x-max-age",
+        "x-max-in-memory-bytes",
+        "x-max-in-memory-length",
+        "x-queue-leader-locator",
+        "x-quorum-initial-group-size",
+        "x-stream-max-segment-size-bytes",
+    ),
+    "quorum": (
+        "x-initial-cluster-size",
+        "x-max-age",
+        "x-max-priority",
+        "x-queue-master-locator",
+        "x-queue-mode",
+        "x-queue-version",
+        "x-stream-max-segment-size-bytes",
+    ),
+}
 _INTEGERS: Final = (
     "x-expires",
     "x-message-ttl",
     "x-max-length",
     "x-max-length-bytes",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
     "x-max-priority",
     "x-queue-version",
+    "x-quorum-initial-group-size",
+    "x-initial-cluster-size",
+    "x-stream-max-segment-size-bytes",
 )
 _WORDS: Final = {
-    "x-overflow": ("drop-head", "reject-publish", "reject-publish-dlx"),
-    "x-queue-mode": ("default", "lazy"),
-    "x-queue-type": ("classic", "quorum", "stream"),
+    "x-overflow": (("drop-head", "reject-publish", "reject-publish-dlx"), "invalid_overflow"),
+    "x-queue-mode": (("default", "lazy"), "\"unsupported queue mode '{}'\""),
+    "x-queue-type": (("classic", "quorum", "stream"), "\"unsupported queue type '{}'\""),
+    "x-dead-letter-strategy": (("at-most-once", "at-least-once"), "invalid_dlx_strategy"),
+    "x-queue-leader-locator": (("client-local", "balanced", "random", "least-leaders"), "invalid_queue_locator_arg"),
 }
 _PRIORITY_MAX: Final = 255
 PERIOD_MS_MAX: Final = 315_360_000_000  # ten years; 10**12 is refused, 10**10 is not
@@ -85,7 +114,10 @@ def integer(arguments: Table, name: str) -> int | None:
 
 
 def check_queue_arguments(queue: str, vhost: str, arguments: Table) -> None:
-    """Raise the 406 :class:`Refusal` for an argument that a new classic queue can not have."""
+    """Raise the 406 :class:`Refusal` for an argument that a new queue of its type can not have.
+
+    A stream is an :class:`~tqsim.errors.UnsupportedError`.
+    """
     place = f"for queue '{queue}' in vhost '{vhost}'"
     exchange = arguments.get("x-dead-letter-exchange", "")
     if not isinstance(exchange, str):
@@ -96,10 +128,21 @@ def check_queue_arguments(queue: str, vhost: str, arguments: Table) -> None:
     for name in ("x-queue-type", *QUEUE_ARGUMENTS):
         if name in arguments:
             _check_queue_argument(name, arguments, place)
-    if arguments.get("x-queue-type", "classic") == "classic":
-        for name in arguments:
-            if name in _NOT_CLASSIC:
-                raise _failed(f"invalid arg '{name}' {place} of queue type rabbit_classic_queue")
+    kind = str(arguments.get("x-queue-type", "classic"))
+    for name in arguments:
+        if name in _REFUSED.get(kind, ()):
+            raise _failed(f"invalid arg '{name}' {place} of queue type rabbit_{kind}_queue")
+    if kind == "stream":
+        raise UnsupportedError(
+            f"Queue '{queue}' has x-queue-type 'stream', and streams are not simulated; expected 'classic' or 'quorum'."
+        )
+
+
+def check_quorum_properties(place: str, *, durable: bool, exclusive: bool, auto_delete: bool) -> None:
+    """Raise the 406 :class:`Refusal` for a property that a quorum queue can not have."""
+    for refused, name in ((auto_delete, "auto-delete"), (exclusive, "exclusive-owner"), (not durable, "non-durable")):
+        if refused:
+            raise _failed(f"invalid property '{name}' for {place}")
 
 
 def check_consumer_arguments(queue: str, vhost: str, arguments: Table) -> None:
@@ -147,15 +190,14 @@ def _check_queue_argument(name: str, arguments: Table, place: str) -> None:
     elif name == "x-single-active-consumer":
         if not isinstance(value, bool):
             reason = f"{{unacceptable_type,{type_name(value)}}}"
-    elif name in ("x-dead-letter-routing-key", "x-overflow", "x-queue-mode", "x-queue-type"):
+    elif name in _WORDS or name == "x-dead-letter-routing-key":
         if not isinstance(value, str):
             reason = f"{{unacceptable_type,{type_name(value)}}}"
         elif name == "x-dead-letter-routing-key":
             if "x-dead-letter-exchange" not in arguments:
                 reason = "routing_key_but_no_dlx_defined"
-        elif value not in _WORDS[name]:
-            kind = name.removeprefix("x-").replace("-", " ")
-            reason = "invalid_overflow" if name == "x-overflow" else f"\"unsupported {kind} '{value}'\""
+        elif value not in _WORDS[name][0]:
+            reason = _WORDS[name][1].format(value)
     if reason is not None:
         raise _failed(f"invalid arg '{name}' {place}: {reason}")
 
@@ -163,7 +205,7 @@ def _check_queue_argument(name: str, arguments: Table, place: str) -> None:
 def _integer_fault(name: str, number: int) -> str | None:
     if number < 0:
         return f"{{value_negative,{number}}}"
-    if name == "x-expires" and number == 0:
+    if name in ("x-expires", "x-quorum-initial-group-size", "x-initial-cluster-size") and number == 0:
         return "{value_zero,0}"
     if name in ("x-expires", "x-message-ttl") and number > PERIOD_MS_MAX:
         return f"{{value_too_large,{number}}}"

@@ -8,32 +8,30 @@ closed before the call returns.  Left out: transactions, flow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tqsim.broker.rabbitmq import methods, refusals
-from tqsim.broker.rabbitmq.arguments import check_consumer_arguments, integer, type_name
+from tqsim.broker.rabbitmq.arguments import check_consumer_arguments, integer
 from tqsim.broker.rabbitmq.closing import retire
 from tqsim.broker.rabbitmq.consumers import Consumer
-from tqsim.broker.rabbitmq.deadletters import extra_keys
-from tqsim.broker.rabbitmq.events import ChannelClosed, Confirm, Deliver, Got, Return
-from tqsim.broker.rabbitmq.messages import CarbonCopied, Message, Queued
+from tqsim.broker.rabbitmq.events import ChannelClosed, Deliver, Got
+from tqsim.broker.rabbitmq.messages import Message, Queued
 from tqsim.broker.rabbitmq.methods import Method
+from tqsim.broker.rabbitmq.publishing import Publishing
 from tqsim.broker.rabbitmq.refusals import Refusal, refuse
 from tqsim.broker.rabbitmq.requests import answered
-from tqsim.broker.rabbitmq.terms import expiration_fault
-from tqsim.broker.rabbitmq.topology import Table, Topology
+from tqsim.broker.rabbitmq.topology import Table
 from tqsim.broker.rabbitmq.window import Window
-from tqsim.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.connections import Connection
-    from tqsim.broker.rabbitmq.exchanges import Exchange
 
 __all__ = ["Channel"]
 
+_US_PER_MS: Final = 1_000
 
-class Channel(Topology):
+
+class Channel(Publishing):
     """A channel of a connection.
 
     Requests on a closed channel: those without an answer are ignored, as the server ignores them
@@ -41,103 +39,27 @@ class Channel(Topology):
     or 504 CHANNEL_ERROR if the client closed it itself.
     """
 
-    __slots__ = ("_closed_by", "_confirmed", "_context", "_prefetch", "consumers", "number", "window")
+    __slots__ = (
+        "_closed_by",
+        "_opened_us",
+        "_prefetch",
+        "_ticking_since_us",
+        "consumers",
+        "window",
+    )
 
     def __init__(self, connection: Connection, number: int) -> None:
-        super().__init__(connection)
-        self.number = number
-        self.window = Window(connection.context, self.observe)
+        super().__init__(connection, number)
+        self.window = Window(connection.context, self.observe, self._start_ticking)
         self.consumers: dict[str, Consumer] = {}
-        self._context = connection.context
         self._prefetch = 0
         self._closed_by: Refusal | None = None
-        self._confirmed: int | None = None  # the number of the last publish, in confirm mode
+        self._ticking_since_us: int | None = None
+        self._opened_us = connection.context.now()
 
-    # --- publishing ------------------------------------------------------------------------------
-
-    def basic_publish(
-        self,
-        exchange: str,
-        routing_key: str,
-        body: bytes | str,
-        properties: Mapping[str, object],
-        mandatory: bool = False,
-        immediate: bool = False,
-    ) -> None:
-        """Route a message to queues; one that no queue takes is gone, or returned if ``mandatory``.
-
-        Never raises.  A missing exchange closes the channel (404) and an internal one too (403),
-        ``immediate`` the connection (540): as events, because a publish has no answer.
-        """
-        context = self._context
-        context.published += 1
-        message = Message(context.published, exchange, routing_key, body, properties)
-        if context.observe is not None:
-            self.observe("message.published", message=message)
-        target = self.virtual_host.exchanges.get(exchange)
-        if target is None or target.internal or immediate or not self.is_open:
-            self._refuse_publish(message, immediate)
-            return
-        headers = properties.get("application_headers")
-        if (
-            self._confirmed is not None
-            or "expiration" in properties
-            or (headers and ("CC" in headers or "BCC" in headers))  # type: ignore[operator]  # a table
-        ):
-            self._publish_with_care(target, message, mandatory)
-            return
-        queues = target.find(routing_key, message)
-        if not queues:
-            self._unroutable(message, mandatory)
-            return
-        for queue in queues:
-            queue.publish(message)
-
-    def _publish_with_care(self, target: Exchange, message: Message, mandatory: bool) -> None:
-        """Publish what has an expiration or more keys than one, or is to be confirmed."""
-        expiration = message.properties.get("expiration")
-        fault = None if expiration is None else expiration_fault(expiration)
-        if fault is not None:
-            self._drop_publish(message, f"invalid expiration '{expiration}': {fault}")
-            return
-        if self._confirmed is not None:
-            self._confirmed += 1
-        number = self._confirmed
-        for name in ("CC", "BCC"):
-            keys = message.headers.get(name, [])
-            if not isinstance(keys, (list, tuple)):
-                reason = f'{{unacceptable_type_in_header,"{name}",{type_name(keys)}}}'
-                self._drop_publish(message, f"invalid message: {reason}")
-                return
-        message = _carbon_copied(message)
-        queues = target.route(message)
-        if not queues:
-            self._unroutable(message, mandatory)
-        taken = True
-        for queue in queues:
-            if expiration is not None:
-                queue.set_terms()
-            taken = queue.publish(message) and taken
-        if number is not None:
-            self.connection.push(Confirm(self, number, taken))
-
-    def _unroutable(self, message: Message, mandatory: bool) -> None:
-        self.observe("message.returned" if mandatory else "message.unroutable", message=message)
-        if mandatory:
-            self.connection.push(Return(self, refusals.NO_ROUTE, "NO_ROUTE", message))
-
-    @answered(methods.CONFIRM_SELECT)
-    def confirm_select(self) -> None:
-        """Have every later publish confirmed, by its number on this channel, from 1."""
-        if self._confirmed is None:
-            self._confirmed = 0
-
-    @answered(methods.TX_SELECT)
-    def tx_select(self) -> None:
-        """Refuse transactions: 406 in confirm mode as RabbitMQ does, else because they are not simulated."""
-        if self._confirmed is not None:
-            raise refuse(refusals.PRECONDITION_FAILED, "cannot switch from confirm to tx mode")
-        raise UnsupportedError("AMQP transactions (tx.select) are not simulated; use publisher confirms.")
+    def as_channel(self) -> Channel:
+        """Return itself."""
+        return self
 
     # --- consuming -------------------------------------------------------------------------------
 
@@ -160,8 +82,10 @@ class Channel(Topology):
             raise refuse(refusals.NOT_ALLOWED, f"attempt to reuse consumer tag '{consumer_tag}'")
         found = self.virtual_host.find_queue(name, self.connection)
         check_consumer_arguments(name, self.virtual_host.name, arguments or {})
-        if found.rota and (exclusive or found.rota.is_exclusive):
+        if not found.admits_consumer(exclusive):
             raise refusals.exclusive_use(name, self.virtual_host.name)
+        if self.window.limit and not found.knows_global_qos:
+            raise refuse(refusals.NOT_IMPLEMENTED, f"{found.place} does not support global qos")
         consumer = Consumer(
             self,
             self.window,
@@ -169,7 +93,7 @@ class Channel(Topology):
             consumer_tag or self._context.names("amq.ctag-"),
             no_ack,
             exclusive,
-            0 if no_ack else self._prefetch,
+            0 if no_ack else found.prefetch_of(self._prefetch),
             integer(arguments or {}, "x-priority") or 0,
         )
         self.consumers[consumer.tag] = consumer
@@ -186,17 +110,21 @@ class Channel(Topology):
         self.observe("consumer.cancelled", queue=consumer.queue.name, consumer_tag=consumer_tag)
         if consumer.queue.remove_consumer(consumer):
             self.virtual_host.delete_queue(consumer.queue, "auto-delete")
+        elif not consumer.queue.knows_global_qos:
+            consumer.queue.run()  # a quorum queue serves the next one at once, a classic queue does not
 
     @answered(methods.BASIC_GET)
     def basic_get(self, queue: str = "", no_ack: bool = False) -> Got | None:
         """Fetch one message, or None.  Either counts as use of the queue (``x-expires``)."""
         found = self.find_queue(queue)
+        found.check_get()
         found.touch()
         if not found.ready.count:
             return None
         queued = found.take()
+        message = found.shown(queued)
         self.window.hand_out(queued, None, no_ack)
-        message, left = queued.message, found.ready.count
+        left = found.ready.count
         return Got(queued.delivery_tag, queued.redelivered, message, left, queued.delivery_number)
 
     @answered(methods.BASIC_QOS)
@@ -214,18 +142,29 @@ class Channel(Topology):
         self.window.set_limit(prefetch_count if global_ else 0)
 
     def deliver(self, consumer: Consumer, queued: Queued) -> None:
-        """Hand a message to a consumer of this channel; called by the queue."""
+        """Hand a message to a consumer of this channel; called by the queue.
+
+        The common case, written out for speed: the same as ``deliver_as(consumer, queued, queued.message)``.
+        """
         self.window.hand_out(queued, consumer, consumer.no_ack)
-        self.connection.push(
+        connection = self.connection
+        connection.outbox.append(
             Deliver(
                 self,
                 consumer.tag,
                 queued.delivery_tag,
-                queued.redelivered,
+                queued.deliveries > 1,
                 queued.message,
                 queued.delivery_number,
             )
         )
+        connection.notify()
+
+    def deliver_as(self, consumer: Consumer, queued: Queued, message: Message) -> None:
+        """Hand a message to a consumer in another form than it was published in."""
+        self.window.hand_out(queued, consumer, consumer.no_ack)
+        tag, number = queued.delivery_tag, queued.delivery_number
+        self.connection.push(Deliver(self, consumer.tag, tag, queued.redelivered, message, number))
 
     # --- settling --------------------------------------------------------------------------------
 
@@ -234,7 +173,7 @@ class Channel(Topology):
 
         Never raises; a tag that is not open closes the channel (406), as an event.
         """
-        if multiple or not self.is_open or not self.window.acknowledge(delivery_tag):
+        if multiple or self.is_held or not self.is_open or not self.window.acknowledge(delivery_tag):
             self._settle(delivery_tag, multiple, "message.acked", False, methods.BASIC_ACK)
 
     def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True) -> None:
@@ -254,6 +193,47 @@ class Channel(Topology):
         if not requeue:
             raise refuse(refusals.NOT_IMPLEMENTED, "requeue=false")
         self.window.settle(self.window.take_all(), requeue=True, moment="message.rejected")
+
+    # --- the consumer timeout --------------------------------------------------------------------
+
+    def _start_ticking(self, now_us: int) -> None:
+        """Look at the oldest delivery now and then, from the first that is open.
+
+        The real channel's timer runs from its opening until an acknowledgement leaves nothing open, and
+        from then on starts with the next delivery (measured on 3.10; ``rabbit_channel.erl``).
+        """
+        self._ticking_since_us = self._opened_us if self._ticking_since_us is None else now_us
+        self._wait_for_tick(now_us)
+
+    def _wait_for_tick(self, oldest_us: int) -> None:
+        settings, since_us = self._context.settings, self._ticking_since_us
+        if since_us is None:
+            return
+        timeout_ms = settings.consumer_timeout_ms
+        if self._context.has_queue_timeouts:
+            timeout_ms = 0  # whichever delivery is the oldest then: look at each tick
+        if timeout_ms is None:
+            return
+        interval_us = settings.channel_tick_interval_ms * _US_PER_MS
+        overdue_us = max(oldest_us + timeout_ms * _US_PER_MS, self._context.now() + 1)
+        ticks = max(1, -(-(overdue_us - since_us) // interval_us))
+        self._context.ticks.set(self, since_us + ticks * interval_us)
+
+    def tick(self) -> None:
+        """Close the channel (406) if its oldest delivery is open for longer than allowed."""
+        found = self.window.oldest()
+        if found is None or not self.is_open:
+            return
+        queued, oldest_us = found
+        timeout_ms = queued.queue.consumer_timeout_ms()
+        if timeout_ms is None or oldest_us + timeout_ms * _US_PER_MS > self._context.now():
+            self._wait_for_tick(oldest_us)
+            return
+        explanation = (
+            f"delivery acknowledgement on channel {self.number} timed out. Timeout value used: {timeout_ms} ms. "
+            "This timeout value can be configured, see consumers doc guide to learn more"
+        )
+        self.fail(refuse(refusals.PRECONDITION_FAILED, explanation), tell=True)
 
     # --- closing ---------------------------------------------------------------------------------
 
@@ -289,43 +269,12 @@ class Channel(Topology):
     def _settle(self, tag: int, multiple: bool, moment: str, requeue: bool, method: Method) -> None:
         if not self.is_open:
             return
+        if self.is_held:
+            self.connection.hold(lambda: self._settle(tag, multiple, moment, requeue, method))
+            return
         taken = self.window.take(tag, multiple)
         if taken is None:
             refusal = refuse(refusals.PRECONDITION_FAILED, f"unknown delivery tag {tag}", method)
             self.fail(refusal, tell=True)
             return
         self.window.settle(taken, requeue=requeue, moment=moment)
-
-    def _drop_publish(self, message: Message, explanation: str) -> None:
-        refusal = refuse(refusals.PRECONDITION_FAILED, explanation, methods.BASIC_PUBLISH)
-        self.observe("message.dropped", message=message, reason=refusal.text)
-        self.fail(refusal, tell=True)
-
-    def _refuse_publish(self, message: Message, immediate: bool) -> None:
-        if not self.is_open:
-            self.observe("message.dropped", message=message, reason="channel closed")
-            return
-        if immediate:
-            refusal = refuse(refusals.NOT_IMPLEMENTED, "immediate=true")
-        else:
-            refusal = self.virtual_host.publish_refusal(message.exchange)
-        refusal.method = methods.BASIC_PUBLISH
-        self.observe("message.dropped", message=message, reason=refusal.text)
-        self.fail(refusal, tell=True)
-
-    def observe(self, name: str, **fields: object) -> None:
-        """Tell the observer of a moment on this channel, if there is an observer."""
-        observe = self._context.observe
-        if observe is not None:
-            vhost, connection = self.virtual_host.name, self.connection.name
-            observe(name, vhost=vhost, connection=connection, channel=self.number, **fields)
-
-
-def _carbon_copied(message: Message) -> Message:
-    """Return ``message`` with all the keys it is sent to; its receivers do not see ``BCC``."""
-    more = extra_keys(message.headers)
-    if not more:
-        return message
-    properties = dict(message.properties)
-    properties["application_headers"] = {key: value for key, value in message.headers.items() if key != "BCC"}
-    return CarbonCopied(message.number, message.exchange, message.routing_key, message.body, properties, more)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tqsim.broker.rabbitmq import methods, refusals
 from tqsim.broker.rabbitmq.channels import Channel
 from tqsim.broker.rabbitmq.closing import retire
 from tqsim.broker.rabbitmq.context import Context
-from tqsim.broker.rabbitmq.events import ConnectionClosed, ConnectionLost, Event
+from tqsim.broker.rabbitmq.events import Blocked, ConnectionClosed, ConnectionLost, Event, Unblocked
 from tqsim.broker.rabbitmq.refusals import Refusal, Refused, refuse
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.vhosts import VirtualHost
 
 __all__ = ["Connection"]
+
+_US_PER_S: Final = 1_000_000
 
 
 class Connection:
@@ -37,15 +39,19 @@ class Connection:
     """
 
     __slots__ = (
-        "_notify",
+        "_held",
         "_on_closed",
+        "_opened_us",
         "channels",
         "closed_by",
         "consumer_cancel_notify",
         "context",
         "exclusive_queues",
+        "heartbeat_s",
+        "is_blocked",
         "is_open",
         "name",
+        "notify",
         "outbox",
         "virtual_host",
     )
@@ -57,6 +63,7 @@ class Connection:
         virtual_host: VirtualHost,
         notify: Callable[[], None],
         consumer_cancel_notify: bool,
+        heartbeat_s: float,
         on_closed: Callable[[Connection], None],
     ) -> None:
         self.context = context
@@ -68,7 +75,11 @@ class Connection:
         self.channels: dict[int, Channel] = {}
         self.exclusive_queues: dict[str, Queue] = {}
         self.closed_by: Refusal | None = None
-        self._notify = notify
+        self.heartbeat_s = heartbeat_s
+        self.is_blocked = False
+        self._held: deque[Callable[[], object]] = deque()
+        self._opened_us = context.now()
+        self.notify = notify
         self._on_closed = on_closed
 
     @property
@@ -104,10 +115,59 @@ class Connection:
         """The peer vanished: the same effect as :meth:`close`, recorded as a loss."""
         self._end("lost")
 
+    # --- a server that does not read -------------------------------------------------------------
+
+    def block(self) -> None:
+        """Read nothing more from the client until the alarm is over, and tell it so."""
+        self.is_blocked = True
+        for channel in self.channels.values():
+            channel.is_held = True
+        self.push(Blocked())
+
+    def hold(self, request: Callable[[], object]) -> None:
+        """Keep a request without an answer until the server reads again."""
+        self._held.append(request)
+
+    def unblock(self) -> None:
+        """Read again, what was sent meanwhile first."""
+        if not self.is_blocked:
+            return
+        self.is_blocked = False
+        for channel in self.channels.values():
+            channel.is_held = False
+        self.push(Unblocked())
+        while self._held and self.is_open:
+            self._held.popleft()()
+
+    # --- a client that does not speak ------------------------------------------------------------
+
+    def fall_silent(self) -> None:
+        """Nothing comes from the client from now on: give it up after three heartbeats without a byte.
+
+        The server looks once per heartbeat, counted from the opening; the first look sees what came
+        before the silence, and the second after that ends it (measured on 3.10: three heartbeats after
+        the opening, without a word on the wire).
+        """
+        if not self.heartbeat_s or not self.is_open:
+            return
+        period_us = round(self.heartbeat_s * _US_PER_S)
+        looks = (self.context.now() - self._opened_us) // period_us
+        self.context.silences.set(self, self._opened_us + (looks + 3) * period_us)
+
+    def speak(self) -> None:
+        """The client sends heartbeats again."""
+        self.context.silences.drop(self)
+
+    def give_up(self) -> None:
+        """Close the connection of a client that was silent for too long, without a word."""
+        if self.is_open:
+            self._end("missed heartbeats")
+            self.push(ConnectionLost())
+
     def push(self, event: Event) -> None:
         """Send an event to the client."""
         self.outbox.append(event)
-        self._notify()
+        self.notify()
 
     def fail(self, refusal: Refusal, *, tell: bool) -> None:
         """Close the connection because of ``refusal``; with ``tell``, push the event."""
@@ -134,6 +194,8 @@ class Connection:
         """Delete the exclusive queues and leave the server's list; the channels are gone already."""
         for queue in list(self.exclusive_queues.values()):
             self.virtual_host.delete_queue(queue, "exclusive")
+        self._held.clear()
+        self.context.silences.drop(self)
         self._observe("connection.closed", reason=reason)
         self._on_closed(self)
 

@@ -8,8 +8,10 @@ finds itself at the head without room is *parked*: it leaves the line.  When an 
 makes room it rejoins *at the end*.  A full consumer that is not at the head keeps its place, and
 nobody is parked while there is nothing to deliver.
 
+A queue with ``x-single-active-consumer`` has a :class:`SoleRota`.
+
 Left out: the pause that the real server makes after 200 deliveries which a channel has not yet
-written to its socket, and the single active consumer.
+written to its socket.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.queues import Queue
     from tqsim.broker.rabbitmq.window import Window
 
-__all__ = ["Consumer", "Rota"]
+__all__ = ["Consumer", "Rota", "SoleRota"]
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +115,11 @@ class Rota:
         for line in self._lines:
             while line:
                 consumer = line[0]
+                prefetch = consumer.prefetch
+                # The common case, written out for speed, before the whole rule.
+                if (not prefetch or consumer.unacked < prefetch) and not consumer.window.limit:
+                    line.rotate(-1)
+                    return consumer
                 if consumer.is_free():
                     line.rotate(-1)
                     return consumer
@@ -144,3 +151,57 @@ class Rota:
             self._lines.insert(index, deque())
         self._lines[index].append(consumer)
         self.active += 1
+
+
+class SoleRota(Rota):
+    """The consumers of a queue that serves one at a time, and another when that one leaves.
+
+    The first to come is served, also when one of higher priority joins; the next one is that of the
+    highest priority (``by_priority``), of equal ones the one that came first.  Measured on 3.10.
+    """
+
+    __slots__ = ("_by_priority", "_served")
+
+    def __init__(self, by_priority: bool = True) -> None:
+        super().__init__()
+        self._by_priority = by_priority
+        self._served: Consumer | None = None
+
+    def add(self, consumer: Consumer) -> None:
+        """Let ``consumer`` join; it is served if it is the only one."""
+        self._all[consumer] = None
+        if self._served is None:
+            self._serve(consumer)
+
+    def remove(self, consumer: Consumer) -> None:
+        """Take ``consumer`` out, and serve the next one if it was being served."""
+        del self._all[consumer]
+        consumer.is_parked = False
+        if consumer is self._served:
+            waiting = list(self._all)
+            if self._by_priority:
+                waiting.sort(key=lambda other: -other.priority)
+            self._serve(waiting[0] if waiting else None)
+
+    def take(self) -> Consumer | None:
+        """Return the consumer that is served if it has room."""
+        served = self._served
+        if served is None or served.is_parked:
+            return None
+        if served.is_free():
+            return served
+        served.is_parked = True
+        self.active = 0
+        return None
+
+    def unpark(self, window: Window) -> None:
+        """Let the consumer that is served go on, if it is of this channel and has credit."""
+        served = self._served
+        if served is not None and served.is_parked and served.window is window and served.has_credit():
+            self._serve(served)
+
+    def _serve(self, consumer: Consumer | None) -> None:
+        self._served = consumer
+        self.active = 0 if consumer is None else 1
+        if consumer is not None:
+            consumer.is_parked = False

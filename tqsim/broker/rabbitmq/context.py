@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from tqsim.broker.rabbitmq.deadletters import PostOffice
 from tqsim.broker.rabbitmq.deadlines import Deadlines
+from tqsim.broker.rabbitmq.disk import Disk
 from tqsim.broker.rabbitmq.settings import Settings
 
 if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.channels import Channel
+    from tqsim.broker.rabbitmq.connections import Connection
     from tqsim.broker.rabbitmq.messages import Message
     from tqsim.broker.rabbitmq.queues import Queue
     from tqsim.broker.rabbitmq.terms import Terms
@@ -32,15 +34,20 @@ class Context:
     last message and the last delivery.  ``epoch_us`` is where ``now()`` starts, counted from 1970.
 
     ``deadlines`` are those of unused queues, ``expiries`` those of messages at the head of a queue,
-    ``ticks`` those of channels that look at their oldest delivery.  ``moment`` changes whenever time
-    may have moved.
+    ``ticks`` those of channels that look at their oldest delivery, ``silences`` those of clients that
+    send no heartbeats.  ``is_alarmed`` is set while the server is short of memory,
+    ``has_queue_timeouts`` once a queue has a consumer timeout of its own.  ``moment`` changes whenever
+    time may have moved.
     """
 
     __slots__ = (
         "deadlines",
         "delivered",
+        "disk",
         "epoch_us",
         "expiries",
+        "has_queue_timeouts",
+        "is_alarmed",
         "is_work",
         "moment",
         "names",
@@ -49,6 +56,7 @@ class Context:
         "post",
         "published",
         "settings",
+        "silences",
         "ticks",
     )
 
@@ -73,6 +81,10 @@ class Context:
         self.deadlines: Deadlines[Queue] = Deadlines()
         self.expiries: Deadlines[Terms] = Deadlines()
         self.ticks: Deadlines[Channel] = Deadlines()
+        self.silences: Deadlines[Connection] = Deadlines()
+        self.is_alarmed = False
+        self.has_queue_timeouts = False
+        self.disk = Disk()
         self.post = PostOffice(self.next_number)
 
     def next_number(self) -> int:

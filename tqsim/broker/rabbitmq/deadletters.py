@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tqsim.broker.rabbitmq.messages import CarbonCopied, Message
+from tqsim.broker.rabbitmq.settings import Settings
 
 if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.exchanges import Exchange
@@ -46,7 +47,9 @@ def extra_keys(headers: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def died(message: Message, number: int, queue: str, reason: Reason, policy: DeadLetters, at_us: int) -> Message:
+def died(
+    message: Message, number: int, queue: str, reason: Reason, policy: DeadLetters, at_us: int, settings: Settings
+) -> Message:
     """Return ``message``, which died in ``queue``, as it is published to the dead-letter exchange.
 
     ``at_us`` counts from 1970, and ``x-death`` has it in whole seconds.
@@ -70,7 +73,16 @@ def died(message: Message, number: int, queue: str, reason: Reason, policy: Dead
         headers["x-first-death-reason"] = reason
         headers["x-first-death-queue"] = queue
         headers["x-first-death-exchange"] = message.exchange
-    headers["x-death"] = _with_death(earlier if isinstance(earlier, list) else [], death)
+    # From documentation ("dead letter exchanges", effects on messages), not measured: since 3.13 the last
+    # death is named too, and the entries keep their order.
+    is_later = settings.number >= (3, 13)
+    if is_later:
+        headers |= {
+            "x-last-death-reason": reason,
+            "x-last-death-queue": queue,
+            "x-last-death-exchange": message.exchange,
+        }
+    headers["x-death"] = _with_death(earlier if isinstance(earlier, list) else [], death, turns=not is_later)
     keys = message.keys
     if policy.routing_key is not None:
         keys = (policy.routing_key,)
@@ -81,14 +93,14 @@ def died(message: Message, number: int, queue: str, reason: Reason, policy: Dead
     return CarbonCopied(number, policy.exchange, keys[0], message.body, properties, keys[1:])
 
 
-def _with_death(earlier: Sequence[Any], death: dict[str, Any]) -> list[Any]:
+def _with_death(earlier: Sequence[Any], death: dict[str, Any], *, turns: bool) -> list[Any]:
     """Return the entries with ``death``: a repeated one is counted, and comes to the front.
 
-    The others are turned round each time (measured on 3.10, where grouping them builds a list from
+    With ``turns`` the others are turned round each time (measured on 3.10, where grouping them builds a list from
     its end).
     """
     same = [item for item in earlier if _is_same(item, death)]
-    others = [item for item in reversed(earlier) if not _is_same(item, death)]
+    others = [item for item in (reversed(earlier) if turns else earlier) if not _is_same(item, death)]
     if not same:
         return [death, *others]
     return [{**same[0], "count": same[0].get("count", 0) + 1}, *others]

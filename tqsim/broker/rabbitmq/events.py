@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.channels import Channel
 
 __all__ = [
+    "Blocked",
     "ChannelClosed",
     "Confirm",
     "ConnectionClosed",
@@ -28,6 +29,7 @@ __all__ = [
     "Event",
     "Got",
     "Return",
+    "Unblocked",
 ]
 
 
@@ -143,8 +145,28 @@ class ConnectionClosed:
 
 
 @dataclass(slots=True)
+class Blocked:
+    """The server reads nothing more from a connection that published, for lack of memory."""
+
+
+@dataclass(slots=True)
+class Unblocked:
+    """The server reads again from a connection."""
+
+
+@dataclass(slots=True)
 class ConnectionLost:
     """The server vanished without a word: the socket is dead."""
 
 
-Event: TypeAlias = Deliver | Return | Confirm | ConsumerCancelled | ChannelClosed | ConnectionClosed | ConnectionLost
+Event: TypeAlias = (
+    Deliver
+    | Return
+    | Confirm
+    | ConsumerCancelled
+    | Blocked
+    | Unblocked
+    | ChannelClosed
+    | ConnectionClosed
+    | ConnectionLost
+)

@@ -9,10 +9,10 @@ business of :mod:`tqsim.broker.rabbitmq.vhosts`; lifetimes, limits and dead lett
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tqsim.broker.rabbitmq.arguments import integer
-from tqsim.broker.rabbitmq.consumers import Consumer, Rota
+from tqsim.broker.rabbitmq.consumers import Consumer, Rota, SoleRota
 from tqsim.broker.rabbitmq.context import Context
 from tqsim.broker.rabbitmq.messages import Message, Queued
 from tqsim.broker.rabbitmq.ready import PriorityReady, Ready
@@ -38,6 +38,9 @@ class Queue:
     plain queue, which most are.
     """
 
+    #: Whether a channel-wide prefetch is possible for its consumers.
+    knows_global_qos: ClassVar[bool] = True
+
     __slots__ = (
         "_context",
         "_exchanges",
@@ -51,6 +54,7 @@ class Queue:
         "name",
         "owner",
         "ready",
+        "requeues_singly",
         "rota",
         "terms",
         "unacked",
@@ -81,14 +85,38 @@ class Queue:
         self.carries_work = owner is None and not auto_delete
         self.is_deleted = False
         self.unacked = 0
-        self.rota = Rota()
-        maximum = integer(arguments, "x-max-priority")
-        self.ready = PriorityReady(maximum) if maximum else Ready()
+        self.requeues_singly = False
+        self.rota = self._new_rota()
+        self.ready = self._new_ready()
         expires_ms = integer(arguments, "x-expires")
         self.expires_us = None if expires_ms is None else expires_ms * _US_PER_MS
+        if self._own_timeout_ms() is not None:
+            context.has_queue_timeouts = True
         self.terms: Terms | None = None
         if any(name in arguments for name in TERMS_ARGUMENTS):
             self.set_terms()
+
+    def _own_timeout_ms(self) -> int | None:
+        # From documentation ("consumers", per-queue delivery timeouts), not measured: since 3.12.
+        has_one = self._context.settings.number >= (3, 12)
+        return integer(self.arguments, "x-consumer-timeout") if has_one else None
+
+    def consumer_timeout_ms(self) -> int | None:
+        """Return how long a delivery from here may stay unacknowledged, or None for ever."""
+        own_ms = self._own_timeout_ms()
+        return self._context.settings.consumer_timeout_ms if own_ms is None else own_ms
+
+    def _new_rota(self) -> Rota:
+        return SoleRota() if self.has_single_consumer else Rota()
+
+    def _new_ready(self) -> Ready:
+        maximum = integer(self.arguments, "x-max-priority")
+        return PriorityReady(maximum) if maximum else Ready()
+
+    @property
+    def has_single_consumer(self) -> bool:
+        """Whether only one consumer at a time is served."""
+        return self.arguments.get("x-single-active-consumer") is True
 
     @property
     def place(self) -> str:
@@ -134,11 +162,11 @@ class Queue:
         """Deliver ready messages until none is left or no consumer has room."""
         ready = self.ready
         rota = self.rota
+        terms = self.terms
         while ready.count and rota.active:
             consumer = rota.take()
             if consumer is None:
                 return
-            terms = self.terms
             if terms is None:
                 consumer.channel.deliver(consumer, ready.pop())
             else:
@@ -161,6 +189,10 @@ class Queue:
         if self.terms is not None:
             self.terms.enforce()
         self.run()
+
+    def give_back(self, queued: Queued) -> None:
+        """Take back a message that its consumer does not want now, without running the queue."""
+        self.put_back(queued)
 
     def put_back(self, queued: Queued) -> None:
         """Return a delivered message to its place, without running the queue."""
@@ -209,22 +241,43 @@ class Queue:
             self.terms.recount()
         return count
 
-    def recover(self, *, crashed: bool) -> None:
+    def recover(self, *, crashed: bool, lost: set[int]) -> None:
         """Go through a restart of the server: messages that are not persistent are dropped.
 
-        After a crash every survivor counts as redelivered, also one that was never handed out
-        (measured on 3.10, by killing a node).
+        So are those whose number is in ``lost``.  After a crash every survivor counts as redelivered,
+        also one that was never handed out (measured on 3.10, by killing a node).
         """
+
+        def survives(queued: Queued) -> bool:
+            return queued.message.is_persistent and queued.message.number not in lost
+
         if self._context.observe is not None:
             for queued in self.ready:
-                if not queued.message.is_persistent:
+                if not survives(queued):
                     self.drop(queued, "server stopped")
-        self.ready.keep(lambda queued: queued.message.is_persistent)
+        self.ready.keep(survives)
         if crashed:
             for queued in self.ready:
                 queued.deliveries = max(1, queued.deliveries)
         if self.terms is not None:
             self.terms.recount()
+
+    def admits_consumer(self, exclusive: bool) -> bool:
+        """Whether another consumer may join, ``exclusive`` or not."""
+        if self.has_single_consumer:
+            return not exclusive
+        return not self.rota or not (exclusive or self.rota.is_exclusive)
+
+    def prefetch_of(self, prefetch: int) -> int:
+        """Return the limit of unacknowledged messages for a consumer that asks for ``prefetch``."""
+        return prefetch
+
+    def check_get(self) -> None:
+        """Raise the :class:`Refusal` of a queue whose messages cannot be fetched."""
+
+    def shown(self, queued: Queued) -> Message:
+        """Return a message as it is fetched."""
+        return queued.message
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Let a consumer join and give it what is ready."""

@@ -71,10 +71,12 @@ class Server:
         vhost: str = "/",
         notify: Callable[[], None],
         consumer_cancel_notify: bool = True,
+        heartbeat_s: float = 0,
     ) -> Connection:
         """Open a connection, or raise :class:`Refused` while the server is stopped.
 
         ``notify()`` is called whenever the server has put something into the connection's outbox.
+        ``heartbeat_s`` is what client and server agreed on, 0 for none (:meth:`Connection.fall_silent`).
         A vhost is created when it is first named.  (The real server would refuse an unknown one,
         530 NOT_ALLOWED; tqsim takes the application's URL on trust.)
         """
@@ -86,6 +88,7 @@ class Server:
             self._vhost(vhost),
             notify,
             consumer_cancel_notify,
+            heartbeat_s,
             self._on_connection_closed,
         )
         self._connections[connection] = None
@@ -99,20 +102,53 @@ class Server:
     # --- time ------------------------------------------------------------------------------------
 
     def next_deadline(self) -> int | None:
-        """Return the microsecond at which :meth:`expire` next has something to do, or None."""
+        """Return the microsecond at which :meth:`expire` next has something to do, or None.
+
+        To be asked before time moves on.
+        """
         context = self._context
         context.moment += 1
-        moments = (context.deadlines.next_us(), context.expiries.next_us(), context.ticks.next_us())
+        context.disk.mark(context.published, context.now())
+        moments = (
+            context.deadlines.next_us(),
+            context.expiries.next_us(),
+            context.ticks.next_us(),
+            context.silences.next_us(),
+        )
         return min((moment for moment in moments if moment is not None), default=None)
 
     def expire(self) -> None:
-        """Do what is due at ``now()``: messages expire, unused queues go."""
+        """Do what is due at ``now()``: messages expire, deliveries time out, unused queues go."""
         self._context.moment += 1
         now_us = self._context.now()
         while (terms := self._context.expiries.pop_due(now_us)) is not None:
             terms.expire()
+        while (channel := self._context.ticks.pop_due(now_us)) is not None:
+            channel.tick()
+        while (connection := self._context.silences.pop_due(now_us)) is not None:
+            connection.give_up()
         while (queue := self._context.deadlines.pop_due(self._context.now())) is not None:
             self._vhosts[queue.vhost].delete_queue(queue, "expired")
+
+    # --- memory ----------------------------------------------------------------------------------
+
+    def alarm(self, is_raised: bool) -> None:
+        """Raise the memory alarm, or end it.
+
+        While it lasts, a connection that publishes is told that it is blocked, and nothing more is read
+        from it, not even its acknowledgements, until the alarm is over; what it sent is then read in its
+        order.  Others go on, and consumers are served (measured on a node of 3.10).  A request that
+        wants an answer from a blocked connection must wait (:attr:`Connection.is_blocked`).
+        """
+        if self._context.is_alarmed == is_raised:
+            return
+        self._context.is_alarmed = is_raised
+        for connection in self.connections():
+            for channel in connection.channels.values():
+                channel.is_careful = is_raised or channel.is_confirming
+        if not is_raised:
+            for connection in self.connections():
+                connection.unblock()
 
     # --- life of the server ----------------------------------------------------------------------
 
@@ -134,8 +170,8 @@ class Server:
 
         Clients see a dead socket.  The same survives as after :meth:`stop`, with two differences
         (measured on a node of 3.10 that was killed): every surviving message is marked redelivered,
-        and a durable ``auto_delete`` queue stays although its consumers are gone.  The real server
-        may also lose persistent messages that it had not yet written to disk (from documentation).
+        and a durable ``auto_delete`` queue stays although its consumers are gone.  And persistent
+        messages of the last 200 ms that nobody waited to be confirmed are lost (:class:`Disk`).
         """
         self._go_down(None)
 
@@ -188,6 +224,8 @@ class Server:
             return
         self.is_running = False
         crashed = refusal is None
+        context = self._context
+        lost = context.disk.lost(context.published, context.now()) if crashed else set()
         reason = "server crashed" if crashed else "server stopped"
         connections = list(self._connections)
         for connection in connections:
@@ -197,11 +235,12 @@ class Server:
         for connection in connections:
             connection.forget(reason)
         for vhost in self._vhosts.values():
-            vhost.forget_transient(crashed=crashed)
+            vhost.forget_transient(crashed=crashed, lost=lost)
             for queue in vhost.queues.values():
                 self._context.deadlines.drop(queue)
                 if queue.terms is not None:
                     self._context.expiries.drop(queue.terms)
+        self._context.is_alarmed = False
         self._observe("server.stopped", reason=reason)
 
     def _on_connection_closed(self, connection: Connection) -> None:

@@ -58,12 +58,18 @@ def expiration_fault(expiration: object) -> str | None:
     return None
 
 
+def _four_fifths(limit: int | None) -> int | None:
+    return None if limit is None else limit * 4 // 5
+
+
 class Terms:
     """The terms of one queue.  ``exchanges`` is the live table of its vhost."""
 
     __slots__ = (
         "_context",
         "_exchanges",
+        "_is_closed",
+        "_is_soft",
         "_queue",
         "dead_letters",
         "max_bytes",
@@ -84,6 +90,11 @@ class Terms:
         self.max_length = integer(arguments, "x-max-length")
         self.max_bytes = integer(arguments, "x-max-length-bytes")
         self.overflow = str(arguments.get("x-overflow", "drop-head"))
+        # A quorum queue: it has no reject-publish-dlx, and rejects with some slack (measured on 3.10).
+        self._is_soft = arguments.get("x-queue-type") == "quorum"
+        self._is_closed = False
+        if self._is_soft and self.overflow != "reject-publish":
+            self.overflow = "drop-head"
         self.ready_bytes = 0
         self.dead_letters: DeadLetters | None = None
         exchange, key = arguments.get("x-dead-letter-exchange"), arguments.get("x-dead-letter-routing-key")
@@ -96,6 +107,8 @@ class Terms:
         """Whether a message may come in; if not, and the queue says so, it is a dead letter at once."""
         if self.overflow == "drop-head":
             return True
+        if self._is_soft:
+            return not self._is_closed
         if self.max_length is not None and self._queue.ready.count + 1 > self.max_length:
             fits = False
         else:
@@ -114,17 +127,36 @@ class Terms:
             ttl_us = own_us if ttl_us is None else min(ttl_us, own_us)
         if ttl_us is None:
             return Queued(message, self._queue)
+        if self._is_soft:
+            ttl_us = max(ttl_us, _US_PER_MS)
         return Mortal(message, self._queue, due_us=self._context.now() + ttl_us)
 
     def came(self, queued: Queued) -> None:
         """Note a message that became ready."""
         if self.max_bytes is not None:
             self.ready_bytes += queued.message.size
+        if self._is_soft:
+            self._open_or_close()
 
     def went(self, queued: Queued) -> None:
         """Note a message that is no longer ready."""
         if self.max_bytes is not None:
             self.ready_bytes -= queued.message.size
+        if self._is_soft:
+            self._open_or_close()
+
+    def _open_or_close(self) -> None:
+        """Close for publishers when there is too much, and open when four fifths are left."""
+        ready = self._queue.ready
+        if self._is_over(ready.count, self.max_length) or self._is_over(self.ready_bytes, self.max_bytes):
+            self._is_closed = True
+        elif self._is_closed:
+            length, size = _four_fifths(self.max_length), _four_fifths(self.max_bytes)
+            self._is_closed = self._is_over(ready.count, length) or self._is_over(self.ready_bytes, size)
+
+    @staticmethod
+    def _is_over(number: int, limit: int | None) -> bool:
+        return limit is not None and number > limit
 
     def recount(self) -> None:
         """Count the ready bytes anew, and forget the deadline."""
@@ -142,7 +174,7 @@ class Terms:
         """
         dropped = self._drop_head()
         alone = self._queue.ready.count == 1
-        if fresh is None or alone or dropped:
+        if fresh is None or alone or dropped or self._is_soft:
             self.expire()
         self._context.post.deliver()
 
@@ -151,9 +183,7 @@ class Terms:
             return False
         ready = self._queue.ready
         dropped = False
-        while (self.max_length is not None and ready.count > self.max_length) or (
-            self.max_bytes is not None and self.ready_bytes > self.max_bytes
-        ):
+        while self._is_over(ready.count, self.max_length) or self._is_over(self.ready_bytes, self.max_bytes):
             queued = ready.pop()
             self.went(queued)
             self.give_up(queued, "maxlen")
@@ -193,6 +223,12 @@ class Terms:
         context, queue = self._context, self._queue
         queue.tell("message.dead_lettered", message, reason=reason)
         make = partial(
-            died, message, queue=queue.name, reason=reason, policy=policy, at_us=context.epoch_us + context.now()
+            died,
+            message,
+            queue=queue.name,
+            reason=reason,
+            policy=policy,
+            at_us=context.epoch_us + context.now(),
+            settings=context.settings,
         )
         context.post.post(exchange, message, make, reason)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from tqsim.broker.rabbitmq import methods, refusals
 from tqsim.broker.rabbitmq.events import DeclareOk
 from tqsim.broker.rabbitmq.methods import Method
+from tqsim.broker.rabbitmq.quorum import QuorumQueue
 from tqsim.broker.rabbitmq.refusals import Refusal, refuse
 from tqsim.broker.rabbitmq.requests import answered
 
@@ -132,6 +133,13 @@ class Topology(ABC):
         if name not in self.virtual_host.queues:
             return 0
         found = self.virtual_host.find_queue(name, self.connection)
+        if isinstance(found, QuorumQueue) and (if_unused or if_empty):
+            flag = "if-unused" if if_unused else "if-empty"
+            raise refuse(
+                refusals.NOT_IMPLEMENTED,
+                f"cannot delete {found.place}. queue.delete operations with {flag} flag set are not supported by "
+                "quorum queues",
+            )
         if if_empty and found.ready.count:
             raise refuse(refusals.PRECONDITION_FAILED, f"{found.place} not empty")
         if if_unused and found.rota:

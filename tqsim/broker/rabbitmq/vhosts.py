@@ -15,6 +15,7 @@ from tqsim.broker.rabbitmq.arguments import (
     assert_equivalent,
     assert_same_flag,
     check_queue_arguments,
+    check_quorum_properties,
     type_name,
 )
 from tqsim.broker.rabbitmq.bindings import Binding, Kind
@@ -23,6 +24,7 @@ from tqsim.broker.rabbitmq.events import ConsumerCancelled
 from tqsim.broker.rabbitmq.exchanges import ALTERNATE, PREDECLARED, Exchange
 from tqsim.broker.rabbitmq.headers import check_match
 from tqsim.broker.rabbitmq.queues import Queue
+from tqsim.broker.rabbitmq.quorum import QuorumQueue
 from tqsim.broker.rabbitmq.refusals import (
     ACCESS_REFUSED,
     COMMAND_INVALID,
@@ -162,9 +164,15 @@ class VirtualHost:
             return found
         if name.startswith(_RESERVED):
             raise refuse(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
+        is_quorum = arguments.get("x-queue-type") == "quorum"
+        if is_quorum and not name:
+            raise refuse(PRECONDITION_FAILED, "Cannot declare a server-named queue for type rabbit_quorum_queue")
         name = name or self._context.names("amq.gen-")
         check_queue_arguments(name, self.name, arguments)
-        queue = Queue(
+        if is_quorum:
+            place = f"queue '{name}' in vhost '{self.name}'"
+            check_quorum_properties(place, durable=durable, exclusive=exclusive, auto_delete=auto_delete)
+        queue = (QuorumQueue if is_quorum else Queue)(
             self._context,
             name,
             self.name,
@@ -259,14 +267,14 @@ class VirtualHost:
 
     # --- life ------------------------------------------------------------------------------------
 
-    def forget_transient(self, *, crashed: bool) -> None:
+    def forget_transient(self, *, crashed: bool, lost: set[int]) -> None:
         """Keep only what survives a restart: durable queues and exchanges, persistent messages.
 
         A durable ``auto_delete`` exchange survives without its bindings (measured on 3.10).
         """
         for queue in list(self.queues.values()):
             if queue.durable:
-                queue.recover(crashed=crashed)
+                queue.recover(crashed=crashed, lost=lost)
             else:
                 self.delete_queue(queue, "server stopped", auto_delete=False)
         for exchange in list(self.exchanges.values()):

@@ -7,6 +7,8 @@ deliveries are settled.  It refuses nothing; :mod:`tqsim.broker.rabbitmq.channel
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -33,13 +35,28 @@ class Window:
 
     ``observe`` is the channel's own, which adds where that is.
 
+    When the oldest delivery was made is kept as one stamp per moment at which there were deliveries, not
+    per delivery.
+
     Not modelled: the real server counts a consumer's credit by its tag, so that a consumer which
     takes over the tag of a cancelled one gains room from acknowledgements of the other's deliveries.
     """
 
-    __slots__ = ("_context", "_observe", "_oldest_tag", "last_tag", "limit", "stalled", "unacked", "volume")
+    __slots__ = (
+        "_context",
+        "_moment",
+        "_observe",
+        "_oldest_tag",
+        "_on_first",
+        "_stamps",
+        "last_tag",
+        "limit",
+        "stalled",
+        "unacked",
+        "volume",
+    )
 
-    def __init__(self, context: Context, observe: Observe) -> None:
+    def __init__(self, context: Context, observe: Observe, on_first: Callable[[int], None]) -> None:
         self._context = context
         self._observe = observe
         self.limit = 0
@@ -48,6 +65,9 @@ class Window:
         self.unacked: dict[int, Queued] = {}
         self.last_tag = 0
         self._oldest_tag = 1
+        self._moment = -1
+        self._stamps: deque[tuple[int, int]] = deque()  # the first tag of a moment, and when that was
+        self._on_first = on_first
 
     def set_limit(self, limit: int) -> None:
         """Set the channel-wide limit, 0 for none, and deliver what it now allows."""
@@ -61,13 +81,13 @@ class Window:
     def hand_out(self, queued: Queued, holder: Consumer | None, no_ack: bool) -> None:
         """Note a delivery to ``holder`` (None: ``basic.get``) and give it its tag and its number."""
         context = self._context
-        context.delivered += 1
-        self.last_tag += 1
-        queued.delivery_number = context.delivered
-        queued.delivery_tag = self.last_tag
+        queued.delivery_number = context.delivered = context.delivered + 1
+        queued.delivery_tag = tag = self.last_tag = self.last_tag + 1
         queued.deliveries += 1
         if not no_ack:
-            self.unacked[self.last_tag] = queued
+            if self._moment != context.moment:
+                self._stamp(context.moment)
+            self.unacked[tag] = queued
             queued.queue.unacked += 1
             if holder is not None:
                 queued.holder = holder
@@ -76,6 +96,34 @@ class Window:
                     self.volume += 1
         if context.observe is not None:
             self._tell("message.delivered", queued, holder, redelivered=queued.redelivered, no_ack=no_ack)
+
+    def _stamp(self, moment: int) -> None:
+        """Note when the deliveries of this moment are made."""
+        self._moment = moment
+        now_us = self._context.now()
+        if not self.unacked:
+            self._oldest_tag = self.last_tag
+            self._stamps.clear()
+            self._on_first(now_us)
+        else:
+            self._forget_stamps()
+        self._stamps.append((self.last_tag, now_us))
+
+    def _forget_stamps(self) -> None:
+        """Leave out the stamps that no open delivery needs."""
+        # Tags are consecutive, so each is walked over once in the life of a channel.
+        while self._oldest_tag not in self.unacked and self._oldest_tag < self.last_tag:
+            self._oldest_tag += 1
+        stamps = self._stamps
+        while len(stamps) > 1 and stamps[1][0] <= self._oldest_tag:
+            stamps.popleft()
+
+    def oldest(self) -> tuple[Queued, int] | None:
+        """Return the oldest open delivery and when it was made, or None if none is open."""
+        if not self.unacked:
+            return None
+        self._forget_stamps()
+        return self.unacked[self._oldest_tag], self._stamps[0][1]
 
     def acknowledge(self, tag: int) -> bool:
         """Settle one delivery for good; return False if the tag is not open.
@@ -116,8 +164,7 @@ class Window:
         if tag not in self.unacked:
             return None
         taken = []
-        # Tags are consecutive, so each is walked over once in the life of a channel.  Walking the
-        # dictionary instead would step over its deleted entries again and again.
+        # Walking the dictionary instead would step over its deleted entries again and again.
         for number in range(self._oldest_tag, tag + 1):
             found = self.unacked.pop(number, None)
             if found is not None:
@@ -149,7 +196,12 @@ class Window:
             tag = "" if holder is None else holder.tag
             groups.setdefault((queued.queue.name, tag, queued.queue), []).append(queued)
         for key in sorted(groups, key=itemgetter(0, 1)):
-            self._settle_group(key[2], groups[key], requeue, moment)
+            queue, group = key[2], groups[key]
+            if requeue and queue.requeues_singly:
+                for queued in group:
+                    self._settle_group(queue, [queued], requeue, moment)
+            else:
+                self._settle_group(queue, group, requeue, moment)
         self.resume()
         self._context.post.held -= 1
         self._context.post.deliver()
@@ -168,7 +220,7 @@ class Window:
             queue.rota.unpark(self)
         for queued in group:
             if requeue:
-                queue.put_back(queued)
+                queue.give_back(queued)
             elif moment == "message.rejected":
                 queue.reject(queued)
         if requeue:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from tqsim.broker.rabbitmq import Channel, Connection, Deliver, Event, Server
+from tqsim.broker.rabbitmq import Channel, Connection, Deliver, Event, Server, Settings
 
 __all__ = ["World", "delivered", "publish", "taken"]
 
@@ -16,7 +16,7 @@ __all__ = ["World", "delivered", "publish", "taken"]
 class World:
     """A server and its surroundings."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
         self.now_us = 0
         self.moments: list[tuple[str, dict[str, Any]]] = []
         self.notified: list[str] = []
@@ -24,6 +24,7 @@ class World:
         self.server = Server(
             now=lambda: self.now_us,
             names=lambda prefix: f"{prefix}{next(numbers):04}",
+            settings=settings,
             observe=lambda name, **fields: self.moments.append((name, fields)),
         )
 
@@ -41,6 +42,7 @@ class World:
 
     def advance(self, microseconds: int) -> None:
         """Move the clock and let the server act on what has become due."""
+        self.server.next_deadline()
         self.now_us += microseconds
         self.server.expire()
 

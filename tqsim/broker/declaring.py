@@ -1,0 +1,153 @@
+"""The requests of an AMQP channel that name things, as kombu makes them.
+
+The main names are :class:`Declaring`, the part of a simulated channel that declares, binds and deletes
+with py-amqp's signatures (amqp/channel.py), and :func:`request`, which every request goes through.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from amqp.exceptions import RecoverableConnectionError
+from amqp.protocol import queue_declare_ok_t
+
+from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
+from tqsim.broker.rabbitmq.refusals import Refusal
+
+if TYPE_CHECKING:
+    from tqsim.broker.connection import SimulatedConnection
+
+__all__ = ["Declaring", "request"]
+
+_WITHOUT_ANSWER: Final = ("basic_publish", "basic_ack", "basic_reject")
+
+
+def request(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a refusal of the server into py-amqp's exception, after what the client must forget."""
+
+    @functools.wraps(method)
+    def wrapper(self: Declaring, *args: Any, **kwargs: Any) -> Any:
+        if self.connection is None or not self.connection.connected:
+            raise RecoverableConnectionError(f"{method.__name__}: connection closed")
+        if method.__name__ in _WITHOUT_ANSWER:
+            self.connection.note_use()
+        else:
+            self.connection.await_answers()
+        try:
+            return method(self, *args, **kwargs)
+        except Refusal as refusal:
+            raise self.connection.refused(self, refusal) from None
+
+    return wrapper
+
+
+class Declaring:
+    """The base of a simulated channel."""
+
+    connection: SimulatedConnection | None
+    server_channel: ServerChannel
+
+    @request
+    def exchange_declare(
+        self,
+        exchange: str,
+        type: str,  # noqa: A002 - py-amqp's name
+        passive: bool = False,
+        durable: bool = False,
+        auto_delete: bool = True,
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        internal: bool = False,
+    ) -> None:
+        """Declare an exchange."""
+        self.server_channel.exchange_declare(
+            exchange, type, passive=passive, durable=durable, auto_delete=auto_delete,
+            internal=internal, arguments=dict(arguments or {}),
+        )  # fmt: skip
+
+    @request
+    def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False) -> None:
+        """Delete an exchange."""
+        self.server_channel.exchange_delete(exchange, if_unused=if_unused)
+
+    @request
+    def exchange_bind(
+        self,
+        destination: str,
+        source: str = "",
+        routing_key: str = "",
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Bind an exchange to another one."""
+        self.server_channel.exchange_bind(destination, source, routing_key, arguments=dict(arguments or {}))
+
+    @request
+    def exchange_unbind(
+        self,
+        destination: str,
+        source: str = "",
+        routing_key: str = "",
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Undo a binding between exchanges."""
+        self.server_channel.exchange_unbind(destination, source, routing_key, arguments=dict(arguments or {}))
+
+    @request
+    def queue_declare(
+        self,
+        queue: str = "",
+        passive: bool = False,
+        durable: bool = False,
+        exclusive: bool = False,
+        auto_delete: bool = True,
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> queue_declare_ok_t:
+        """Declare a queue; return its name, and how many messages and consumers it has."""
+        answer = self.server_channel.queue_declare(
+            queue, passive=passive, durable=durable, exclusive=exclusive, auto_delete=auto_delete,
+            arguments=dict(arguments or {}),
+        )  # fmt: skip
+        return queue_declare_ok_t(answer.queue, answer.message_count, answer.consumer_count)
+
+    @request
+    def queue_bind(
+        self,
+        queue: str,
+        exchange: str = "",
+        routing_key: str = "",
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Bind a queue to an exchange."""
+        self.server_channel.queue_bind(queue, exchange, routing_key, arguments=dict(arguments or {}))
+
+    @request
+    def queue_unbind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str = "",
+        nowait: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Undo a binding."""
+        self.server_channel.queue_unbind(queue, exchange, routing_key, arguments=dict(arguments or {}))
+
+    @request
+    def queue_delete(
+        self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False
+    ) -> int:
+        """Delete a queue and return how many messages went with it."""
+        count: int = self.server_channel.queue_delete(queue, if_unused=if_unused, if_empty=if_empty)
+        return count
+
+    @request
+    def queue_purge(self, queue: str = "", nowait: bool = False) -> int:
+        """Drop the ready messages of a queue and return how many there were."""
+        count: int = self.server_channel.queue_purge(queue)
+        return count
