@@ -4,7 +4,7 @@
 #   make test    all tests
 #   make check   style, types and contract (of imports); each is a target of its own
 #   make fix     let ruff mend what it can
-#   make bench   the benchmark, as ratios from one run
+#   make bench   the benchmark, as ratios from one run; fails when a target is missed
 #   make clean   remove everything that the above made
 #
 # Variables: PYTHON=python3.12, WORKERS=2 (processes of the test run), ARGS="-k retry" (for pytest).

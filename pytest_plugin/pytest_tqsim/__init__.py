@@ -6,7 +6,8 @@ ini keys begin with ``tqsim``.  The modules:
 - ``options``: command line and ini keys; ``marks``: the marker; ``seeds``: which seeds a test runs with
 - ``collection``: one test item per seed; ``memory``: seeds that failed last time come first
 - ``fixtures``, ``factory``: opening and closing simulations
-- ``reports``, ``summaries``, ``reproduction``: what a failure and the JUnit file say of a simulation
+- ``reports``, ``summaries``, ``last_moments``, ``reproduction``: what a failure and the JUnit file say of a
+  simulation; ``tracebacks``: where the traceback of a failure ends
 - ``measuring``: coverage of code that runs in fibers
 
 pytest imports this package in every run, so it takes nothing from tqsim until a test asks for a

@@ -9,13 +9,17 @@ __all__ = ["Row", "Size", "at_most"]
 
 @dataclass(frozen=True)
 class Row:
-    """One measured thing.  ``is_met`` is ``None`` where there is no target."""
+    """One measured thing.  ``is_met`` is ``None`` where there is no target.
+
+    ``note`` stands beside it; ``remark`` below the table, once for all rows that have the same.
+    """
 
     name: str
     measured: str
     target: str = ""
     is_met: bool | None = None
     note: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Every row is measured in a fresh interpreter, and what is compared is compared within one, as
 processor time of interleaved runs.  ``--quick`` does a small part of the work; names choose rows:
-``python -m tests.benchmarks.run --quick per_task opening``.  A missed target is said in the table
-and is no failure.
+``python -m tests.benchmarks.run --quick per_task opening``.  The exit code is 1 if a target is missed,
+except in a quick run, whose figures are too rough for a verdict; and if a part cannot be measured.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ _PARTS: Final[dict[str, Callable[[Size], list[Row]]]] = {
 _VERSIONS: Final = ("tqsim-celery", "celery", "kombu", "simpy", "greenlet", "freezegun")
 _VERDICTS: Final = {True: "[green]yes[/]", False: "[bold red]NO[/]", None: ""}
 _WIDTH_MIN: Final = 150
+_BROKEN: Final = "failed"
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Measure, print the table, and exit with the verdict."""
     parser = argparse.ArgumentParser(description="Measure tqsim next to bare Celery.")
     parser.add_argument("--quick", action="store_true", help="do a small part of the work")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(_PARTS)}; all unless given")
@@ -62,9 +63,22 @@ def main() -> None:
     console.print(_machine())
     console.print(", ".join(f"{name} {_version(name)}" for name in _VERSIONS))
     console.print(_table(rows))
-    missed = sum(row.is_met is False for row in rows)
+    for remark in dict.fromkeys(row.remark for row in rows if row.remark):
+        console.print(remark)
+    console.print(f"measured in {time.monotonic() - begin:.0f} s")
+    sys.exit(_verdict(console, rows, size))
+
+
+def _verdict(console: Console, rows: list[Row], size: Size) -> int:
+    """Say how many targets are met, and which are not; return the exit code."""
+    missed = [row for row in rows if row.is_met is False]
     judged = sum(row.is_met is not None for row in rows)
-    console.print(f"{judged - missed} of {judged} targets met; {time.monotonic() - begin:.0f} s")
+    console.print(f"{judged - len(missed)} of {judged} targets met")
+    for row in missed:
+        console.print(f"missed: {row.name}, {row.measured} (target {row.target})", highlight=False)
+    if missed and size.is_quick:
+        console.print("A quick run is no verdict.")
+    return int(any(row.measured == _BROKEN for row in missed) if size.is_quick else bool(missed))
 
 
 def _measured(part: str, size: Size) -> list[Row]:
@@ -73,7 +87,7 @@ def _measured(part: str, size: Size) -> list[Row]:
     except RuntimeError as error:
         # One broken part must not hide the others.
         print(error, file=sys.stderr)
-        return [Row(part, "failed", "a number", False, str(error).splitlines()[0])]
+        return [Row(part, _BROKEN, "a number", False, str(error).splitlines()[0])]
 
 
 def _table(rows: list[Row]) -> Table:

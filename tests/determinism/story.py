@@ -1,35 +1,33 @@
-"""One eventful run, and the script that prints its digests in a fresh interpreter.
+"""One eventful run, on whichever broker; results in Redis have a story of their own.
 
 The main name is :func:`run_story`.  The story has two workers, retries with jitter, ETAs, task
 events, a kill and a restart, the loss of a child, beat, remote control, a chord and a group, and
-tasks that use threads and every source of chance.
+tasks that use threads, every source of chance, and what a process and its threads are known by.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime
-from pathlib import Path
 from typing import Any
 
 import tqsim
-from tests.determinism.story_app import ROUTED_QUEUES, add, app, draw, pay, threads
+from tests.determinism.story_app import ROUTED_QUEUES, add, app, draw, identify, pay, threads
 
 __all__ = ["POLICIES", "run_story"]
 
 POLICIES = ("fifo", "random", "pct(3)")
 
 
-def run_story(seed: int = 7, policy: str = "fifo") -> tqsim.History:
+def run_story(seed: int = 7, policy: str = "fifo", broker: tqsim.RabbitMQ | tqsim.Redis | None = None) -> tqsim.History:
     """Run the story and return its history."""
-    with tqsim.Simulation(app, seed=seed, policy=policy) as sim:
+    with tqsim.Simulation(app, seed=seed, policy=policy, broker=broker) as sim:
         first = sim.worker("w1", concurrency=3, queues=list(ROUTED_QUEUES), task_events=True)
         sim.worker("w2", concurrency=3, queues=list(ROUTED_QUEUES), task_events=True, prefetch_multiplier=2)
         sim.beat()
         sim.load(tqsim.load.poisson(1.5, for_="40s"), pay.s, "customers")
         shopper = sim.client(_shop, "shopper")
         results = [draw.delay(f"test {number}") for number in range(3)]
-        results.append(threads.delay(3))
+        results += [threads.delay(3), identify.delay(), identify.delay()]
         draw.apply_async(("later",), eta=sim.now + datetime.timedelta(seconds=25))
         sim.run(for_="8s")
         inspect = app.control.inspect(timeout=1)
@@ -53,24 +51,3 @@ def _shop() -> Any:
     values = [pay.s(1_000).apply_async(countdown=3).get(timeout=600)]
     values.append((add.s(1, 2) | add.s(10)).apply_async().get(timeout=600))
     return values
-
-
-def main() -> None:
-    """Print a line ``policy digest`` for every policy, and save the histories if asked to."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--before", type=int, default=0, help="how many other simulations come first")
-    parser.add_argument("--save", type=Path, help="folder for the histories")
-    parser.add_argument("policies", nargs="+")
-    arguments = parser.parse_args()
-    for number in range(arguments.before):
-        run_story(1_000 + number, POLICIES[number % len(POLICIES)])
-    for policy in arguments.policies:
-        history = run_story(arguments.seed, policy)
-        if arguments.save is not None:
-            history.save(arguments.save / f"{policy}.jsonl")
-        print(policy, history.digest)  # noqa: T201 - the answer to whoever started the interpreter
-
-
-if __name__ == "__main__":
-    main()

@@ -10,10 +10,12 @@ import os
 import queue
 import random
 import secrets
+import tempfile
 import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any
 
 from celery import Celery, chord, group
@@ -47,6 +49,27 @@ def draw(tag: str) -> list[Any]:
         tag, letters, random.random(), str(uuid.uuid4()), str(uuid.uuid1()),
         secrets.token_hex(4), os.urandom(4).hex(), datetime.datetime.now().isoformat(),
     ]  # fmt: skip
+
+
+@app.task(name="story.identify")
+def identify() -> list[Any]:
+    """Everything that a real process, its threads and its machine would choose or count."""
+    seen: list[Any] = []
+
+    def look() -> None:
+        time.sleep(0.1)
+        thread, main = threading.current_thread(), threading.main_thread()
+        seen.append([threading.get_ident(), threading.get_native_id(), repr(thread), main.ident, os.getpid()])
+        seen.append([time.process_time(), time.thread_time_ns(), list(os.times()), time.clock_gettime(7)])
+        seen.append([random.Random().random(), random.SystemRandom().random(), Path(tempfile.mktemp()).name])
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    look()
+    for thread in threads:
+        thread.join()
+    return seen
 
 
 @app.task(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import tqsim
+from tests.determinism.redis_story import run_redis_story
 from tests.determinism.story import POLICIES, run_story
 from tests.determinism.story_app import add, app
 
@@ -18,6 +19,11 @@ def test_two_runs_of_one_seed_are_equal(policy: str) -> None:
 def test_ten_seeds_give_ten_digests() -> None:
     digests = {run_story(seed, "random").digest for seed in range(10)}
     assert len(digests) == 10
+
+
+def test_other_seeds_give_other_digests_with_results_in_redis() -> None:
+    digests = {run_redis_story(seed, "random").digest for seed in range(4)}
+    assert len(digests) == 4
 
 
 def test_ten_seeds_schedule_ten_ways_where_only_the_schedule_draws() -> None:

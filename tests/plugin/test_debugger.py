@@ -117,9 +117,12 @@ class Recorder(pdb.Pdb):
             traceback = traceback.tb_next
         print(f"<innermost {traceback.tb_frame.f_code.co_name}>")
         os.write(asking[1], b"?")
-        for since in (_pytest.timing.time() - started, float(os.read(answering[0], 99))):
+        for since in (real_time() - started, float(os.read(answering[0], 99))):
             print(f"<real {since < 50}>")  # and not the time until the virtual year 2030
         self.set_quit()
+
+def real_time():
+    return eval("time()", vars(_pytest.timing))  # asked by pytest itself
 
 # A debugger may have threads of its own: they run on, and in real time.
 started = time.time()

@@ -156,6 +156,15 @@ async def test_with_block(tqsim_simulation):
         await asyncio.sleep(0)
     await asyncio.sleep(0.001)
 
+async def test_waiting_in_the_loop_of_the_test_is_virtual(tqsim_simulation):
+    with tqsim_simulation(app) as sim:
+        sim.worker("w1")
+        result = add.delay(1, 2)
+        await asyncio.sleep(3600)
+        assert (result.ready(), sim.elapsed) == (True, 3600.0)
+        assert await asyncio.to_thread(add.delay(3, 4).get, timeout=60) == 7
+    await asyncio.sleep(0.001)
+
 async def test_async_fixture(sim):
     assert add.delay(1, 2).get(timeout=60) == 3
 
@@ -173,7 +182,7 @@ async def test_without_simulation():
 def test_asyncio_and_synchronous_tests_side_by_side(environment: pytest.Pytester, run: Run) -> None:
     environment.makepyfile(test_it=ASYNCIO)
     environment.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
-    run("-p", "asyncio").assert_outcomes(passed=5)
+    run("-p", "asyncio").assert_outcomes(passed=6)
 
 
 def test_all_together(environment: pytest.Pytester, run: Run) -> None:

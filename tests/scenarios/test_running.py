@@ -6,9 +6,11 @@ from typing import Final
 
 import pytest
 
-from tqsim.errors import NoProgress, UsageError
+from tests.unit.refusals import refusal
+from tqsim.errors import NoProgress, UnsupportedError
 from tqsim.history import History
 from tqsim.scenario import Outcome, load, run
+from tqsim_scenarios.shop.app import app
 
 STORY: Final = """\
 title = "Everything at once"
@@ -133,11 +135,27 @@ def test_the_broker_restarts_and_other_faults_stay_away(history: History) -> Non
     }
 
 
+@pytest.mark.parametrize("persistence", ["", 'persistence = "aof"\n'])
+def test_a_story_runs_on_redis(persistence: str) -> None:
+    text = STORY.replace('profile = "rabbitmq"\n', f'profile = "redis"\n{persistence}')
+    found = run(load(text, "story.toml"))
+    [variant] = found.variants
+    assert variant.history.moments_named("task.succeeded")
+    assert bool(variant.history.moments_named("message.dropped")) == (not persistence)
+
+
+def test_persistence_is_for_redis() -> None:
+    text = STORY.replace('profile = "rabbitmq"\n', 'profile = "rabbitmq"\npersistence = "aof"\n')
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        "story.toml, line 13: broker.persistence: persistence='aof' is only for profile = \"redis\"."
+    )
+
+
 def test_a_load_that_cannot_send_is_noted_and_goes_on() -> None:
     found = run(load(STORY.replace('"32s"', '"29s"'), "story.toml"))
-    (notice,) = found.notices
-    assert notice.startswith("load 'charges': ")
-    assert notice.endswith("the first because of OperationalError: [Errno 111] Connection refused")
+    assert found.notices == (
+        "load 'charges': 1 could not be published because of OperationalError: [Errno 111] Connection refused",
+    )
     assert found.troubles == ()
 
 
@@ -148,14 +166,38 @@ def test_a_run_that_never_ends_is_told() -> None:
     first, *_, last = str(caught.value).splitlines()
     assert first.startswith("Not idle after 10m of virtual time. Still there: ")
     assert last == "Reproduce: again"
+    with pytest.raises(NoProgress) as caught:
+        run(load(f"{text}[variants.a]\nseed = 5\n", "story.toml"), reproduction="again")
+    first, *_, last = str(caught.value).splitlines()
+    assert first.startswith("Variant 'a': Not idle after 10m of virtual time. Still there: ")
+    assert last == "Reproduce: again"
 
 
 def test_an_argument_that_a_check_refuses_has_its_line() -> None:
     text = STORY.replace('check = "nothing_lost"', 'check = "latency"\nof = "sleep"\np95 = 1')
-    with pytest.raises(UsageError) as caught:
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        "story.toml, line 69: expect.all.of='sleep' is unknown; expected one of: 'wait', 'run', 'end_to_end'."
+    )
+
+
+def test_a_broker_that_is_not_simulated_has_its_remedy_in_the_words_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app.conf, "broker_url", "sqs://")
+    text = STORY.replace('[broker]\nprofile = "rabbitmq"\n', "")
+    with pytest.raises(UnsupportedError) as caught:
         run(load(text, "story.toml"))
     assert str(caught.value) == (
-        "story.toml, line 69: expect.all.of='sleep' is unknown; expected one of: 'wait', 'run', 'end_to_end'."
+        "story.toml, line 2: app=\"tqsim_scenarios.shop.app:app\": The application's broker URL names 'sqs', which is "
+        "not simulated; simulated are: amqp, amqps, pyamqp, librabbitmq, memory, redis, rediss, sentinel. Add the "
+        'table [broker] with profile = "rabbitmq" or "redis" to run it on a simulated server all the same.'
+    )
+    assert run(load(STORY, "story.toml")).is_met
+
+
+def test_what_a_worker_refuses_has_the_line_of_its_key() -> None:
+    assert refusal(lambda: run(load(STORY.replace("concurrency = 2", 'pool = "nope"'), "story.toml"))) == (
+        "story.toml, line 15: workers.one.pool='nope' is not a pool; expected 'prefork', 'solo' or 'threads'."
     )
 
 
@@ -167,3 +209,15 @@ def test_the_observer_sees_each_simulation_while_it_is_open() -> None:
         observer=lambda name, sim, length_us: seen.append((name, sim.elapsed, length_us)),
     )
     assert seen == [("a", 0.0, 3_000_000), ("b", 0.0, None)]
+
+
+def test_an_error_in_the_scenarios_own_setup_is_its_authors() -> None:
+    text = STORY.replace('"tqsim_scenarios.shop.ledger:clear"', '"os:getenv"')
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        "story.toml, line 3: setup: 'os:getenv' raised TypeError: getenv() missing 1 required positional argument: "
+        "'key'."
+    )
+    text = STORY.replace('"tqsim_scenarios.shop.ledger:clear"', '"os:sep"')
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        "story.toml, line 3: setup: 'os:sep' is of type 'str'; expected a function without arguments."
+    )

@@ -7,8 +7,10 @@ Everything here is made when the module is imported, before any simulation is op
 from __future__ import annotations
 
 import datetime
+import os
 import pickle
 import queue
+import resource
 import sqlite3
 import threading
 import time
@@ -16,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime as Moment  # noqa: N812 - users do such things
-from time import monotonic, sleep
+from time import monotonic, process_time, sleep
 from typing import Any, ClassVar
 
 import msgpack
@@ -187,6 +189,7 @@ def clocks(captured: Callable[[], float] = time.time, *, later: Callable[[], flo
         "captured by keyword": later(),
         "class attribute": Register.clock(),
         "time_ns": time.time_ns(),
+        "of the machine": time.clock_gettime(time.CLOCK_BOOTTIME),
         "now": str(present),
         "imported under another name": str(Moment.now()),
         "now with zone": str(datetime.datetime.now(zone)),
@@ -198,6 +201,23 @@ def clocks(captured: Callable[[], float] = time.time, *, later: Callable[[], flo
         "msgpack": str(msgpack.unpackb(msgpack.packb(Moment.now(datetime.UTC), datetime=True), timestamp=3)),
         "type": type(present) is type(pickle.loads(pickle.dumps(present))),
     }
+
+
+@app.task(name="giftshop.processor_time")
+def processor_time() -> list[Any]:
+    """The processor time of a task that sleeps for a second, and of a thread of it that does so too."""
+    seen: list[Any] = []
+
+    def work() -> None:
+        sleep(1)  # virtual
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+        seen.append([process_time(), time.process_time_ns() / 10**9, time.thread_time(), os.times().user, used])
+
+    work()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return seen
 
 
 @app.task(name="giftshop.thread_clock")

@@ -64,6 +64,7 @@ def test_every_clock_reads_virtual_time(giftshop: ModuleType) -> None:
         "captured by keyword": epoch,
         "class attribute": epoch,
         "time_ns": int(epoch) * 10**9,
+        "of the machine": epoch,
         "now": "2030-01-01 12:00:00",
         "imported under another name": "2030-01-01 12:00:00",
         "now with zone": "2030-01-01 14:00:00+02:00",
@@ -86,6 +87,11 @@ def test_local_time_follows_the_time_zone_of_the_simulation(giftshop: ModuleType
         "2030-01-01T13:00:00",
         "2030-01-01 12:00:00",
     )
+
+
+def test_processor_time_is_the_virtual_time_of_the_process_and_of_the_thread(giftshop: ModuleType) -> None:
+    # A second in the task itself, and then another in a thread that begins with nothing.
+    assert run(giftshop, "processor_time") == [[1.0] * 5, [2.0, 2.0, 1.0, 2.0, 2.0]]
 
 
 def test_threads_of_a_task_read_virtual_time(giftshop: ModuleType) -> None:
@@ -201,8 +207,11 @@ def test_values_of_the_clock_are_plain_and_serialise_in_the_test_too(giftshop: M
     assert (type(present), type(moment)) == (datetime.datetime, datetime.datetime)
 
 
-def test_a_pickle_of_a_simulation_is_read_elsewhere_as_plain_values(giftshop: ModuleType) -> None:
-    giftshop.app.conf.update(result_serializer="pickle", accept_content=["json", "pickle"])
+def test_a_pickle_of_a_simulation_is_read_elsewhere_as_plain_values(
+    giftshop: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(giftshop.app.conf.changes, "result_serializer", "pickle")
+    monkeypatch.setitem(giftshop.app.conf.changes, "accept_content", ["json", "pickle"])
     content = run(giftshop, "pickled")
     here = pickle.loads(content)
     reading = "import pickle, sys; print(repr(pickle.loads(bytes.fromhex(sys.argv[1]))), 'tqsim' in sys.modules)"

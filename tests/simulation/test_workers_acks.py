@@ -149,7 +149,7 @@ def test_an_unknown_task_is_rejected_and_the_worker_goes_on() -> None:
         assert work.delay().get(timeout=5) == "done"
         assert lost.state == "FAILURE"
         assert unknown == [("nobody.knows", lost.id)]
-        assert broker_story(sim, lost.id)[-2:] == REJECTED
+        assert broker_story(sim, lost.id)[-3:] == [*REJECTED, "task.unknown"]
     signals.task_unknown.disconnect(on_unknown)
 
 

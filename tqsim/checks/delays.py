@@ -55,10 +55,8 @@ def _limits(
     expected: Sequence[Duration] | None, within: Range | Sequence[Range] | None
 ) -> tuple[bool, list[tuple[int, int]]]:
     if (expected is None) == (within is None):
-        raise UsageError(
-            f"expected={expected!r} and within={within!r}: expected exactly one of them, such as "
-            f"expected=[1, 2, 4] or within=(0, 10)."
-        )
+        found = "both expected and within" if expected is not None else "neither expected nor within"
+        raise UsageError(f"retry_delays has {found}; give one of them, such as expected=[1, 2, 4] or within=[0, 10].")
     if expected is not None:
         if isinstance(expected, str) or len(expected) == 0:
             raise UsageError(f"expected={expected!r} is wrong; expected a list of durations, one per retry.")
@@ -81,7 +79,7 @@ def _pair(value: object, argument: str) -> tuple[int, int]:
 
 
 def _wrong_pair(value: object, argument: str) -> UsageError:
-    return UsageError(f"{argument}={value!r} is wrong; expected a pair (low, high) of durations, low first.")
+    return UsageError(f"{argument}={value!r} is wrong; expected two durations, low first, such as [0, 10].")
 
 
 def _wrong(delay_us: int, number: int, limits: Sequence[tuple[int, int]], one_pair: bool, slack_us: int) -> str:

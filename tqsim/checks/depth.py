@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tqsim.checks.arguments import call_text, whole_number
-from tqsim.checks.selection import moments_at
+from tqsim.checks.arguments import call_text, counted, whole_number
+from tqsim.checks.selection import ALLOW_EMPTY, moments_at
 from tqsim.checks.verdict import Check, Verdict, Violation
 from tqsim.durations import text
 from tqsim.errors import UsageError
@@ -35,7 +35,7 @@ def _violation(history: History, life: QueueLife, at_most: int) -> Violation | N
     if not over:
         return None
     first, peak = over[0], max(over, key=lambda change: change[2])
-    text_of_peak = f"queue {life.name!r} held {peak[2]} ready messages at {text(peak[0])}"
+    text_of_peak = f"queue {life.name!r} held {counted(peak[2], 'ready message')} at {text(peak[0])}"
     return Violation(
         None,
         f"{text_of_peak}, and more than {at_most} from {text(first[0])} on; expected at most {at_most}.",
@@ -46,4 +46,4 @@ def _violation(history: History, life: QueueLife, at_most: int) -> Violation | N
 def _no_match(queue: str | None, known: list[str]) -> str:
     listed = f"known queues: {', '.join(sorted(known))}" if known else "this history has no queues at all"
     wanted = "" if queue is None else f"no queue named {queue!r}; "
-    return f"Nothing was judged: {wanted}{listed}; pass allow_empty=True if that is meant."
+    return f"Nothing was judged: {wanted}{listed}; {ALLOW_EMPTY}"

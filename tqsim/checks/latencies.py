@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from tqsim.checks.arguments import call_text, choice, counted, duration_us
 from tqsim.checks.selection import TaskFilter, moments_at, over_tasks
 from tqsim.checks.verdict import Check, Verdict, Violation
 from tqsim.durations import Duration, text
 from tqsim.errors import UsageError
-from tqsim.history import History, Moment, TaskLife, percentile
+from tqsim.history import History, TaskLife, percentile
 
 _PERCENTS: Final = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
 _OF: Final = ("wait", "run", "end_to_end")
@@ -37,18 +37,18 @@ def latency(
     limits = _limits({"p50": p50, "p95": p95, "p99": p99, "max": max}, percentiles or {})
 
     def judge(history: History, lives: Sequence[TaskLife]) -> Verdict:
-        samples = sorted(_samples(history, lives, of), key=lambda sample: sample[0])
+        samples = sorted(_samples(history, lives, of), key=lambda sample: sample.value_us)
         if not samples:
             return Verdict()
-        values = [value_us for value_us, _, _ in samples]
+        values = [sample.value_us for sample in samples]
+        over = f"over {counted(len(values), 'value')}{_so_far(samples, of)}"
         violations: list[Violation] = []
         for label, percent, limit_us in limits:
             found_us = percentile(values, percent)
             if found_us > limit_us:
-                _, life, orders = samples[values.index(found_us)]
-                measured = f"{label} of {of} is {text(found_us)} over {counted(len(values), 'value')}"
-                moments: tuple[Moment, ...] = moments_at(history, *orders)
-                violations.append(Violation(life.id, f"{measured}; expected at most {text(limit_us)}.", moments))
+                found = samples[values.index(found_us)]
+                measured = f"{label} of {of} is {text(found_us)} {over}; expected at most {text(limit_us)}."
+                violations.append(Violation(found.life.id, measured, moments_at(history, *found.orders)))
         return Verdict(tuple(violations), len(values))
 
     name = call_text(
@@ -68,8 +68,17 @@ def latency(
 # Label, percent, microseconds.
 _Limit = tuple[str, float, int]
 
-# Microseconds, whose, and the indexes of the moments at both ends.
-_Sample = tuple[int, TaskLife, tuple[int | None, int | None]]
+
+class _Sample(NamedTuple):
+    """How long one thing took, whose it is, and the indexes of the moments at both ends.
+
+    What is still growing has the time so far.
+    """
+
+    value_us: int
+    life: TaskLife
+    orders: tuple[int | None, int | None]
+    is_growing: bool
 
 
 def _limits(named: Mapping[str, Duration | None], percentiles: Mapping[float, Duration]) -> list[_Limit]:
@@ -84,25 +93,35 @@ def _limits(named: Mapping[str, Duration | None], percentiles: Mapping[float, Du
             )
         limits.append((f"p{percent:g}", percent, duration_us(limit, f"percentiles[{percent!r}]")))
     if not limits:
-        raise UsageError('latency() limits nothing; expected p50, p95, p99, max or percentiles, such as p95="10s".')
+        raise UsageError('latency limits nothing; expected one or more of p50, p95, p99 and max, such as p95="10s".')
     return limits
 
 
+def _so_far(samples: Sequence[_Sample], of: str) -> str:
+    """Say how many values are still growing, because the tables of a run count only what has ended."""
+    growing = sum(sample.is_growing for sample in samples)
+    if not growing:
+        return ""
+    which = "" if len(samples) == 1 else f"{growing} of them "
+    return f", {which}not {'started' if of == 'wait' else 'ended'} yet"
+
+
 def _samples(history: History, lives: Sequence[TaskLife], of: str) -> list[_Sample]:
-    end_us = history.end_us
+    def sample(life: TaskLife, since_us: int, until_us: int | None, *orders: int | None) -> _Sample:
+        value_us = (history.end_us if until_us is None else until_us) - since_us
+        return _Sample(value_us, life, (orders[0], orders[1]), until_us is None)
+
     samples: list[_Sample] = []
     for life in lives:
-        runs = life.runs
         if of == "run":
-            for run in runs:
-                until_us = end_us if run.ended_us is None else run.ended_us
-                samples.append((until_us - (run.started_us or 0), life, (run.started_order, run.ended_order)))
+            samples += [
+                sample(life, run.started_us or 0, run.ended_us, run.started_order, run.ended_order) for run in life.runs
+            ]
         elif of == "end_to_end":
-            until_us = end_us if life.settled_us is None else life.settled_us
-            samples.append((until_us - life.published_us, life, (life.first_order, life.settled_order)))
-        elif runs:
-            started_us = runs[0].started_us or 0
-            samples.append((started_us - life.published_us, life, (life.first_order, runs[0].started_order)))
+            samples.append(sample(life, life.published_us, life.settled_us, life.first_order, life.settled_order))
+        elif life.runs:
+            first = life.runs[0]
+            samples.append(sample(life, life.published_us, first.started_us, life.first_order, first.started_order))
         elif not life.is_terminal:
-            samples.append((end_us - life.published_us, life, (life.first_order, life.last_order)))
+            samples.append(sample(life, life.published_us, None, life.first_order, life.last_order))
     return samples

@@ -48,6 +48,8 @@ def at_most_runs(n: int, *, task: TaskFilter = None, allow_empty: bool = False) 
 def _once(life: TaskLife) -> str:
     runs = life.runs
     successes = [run for run in runs if run.outcome == "succeeded"]
+    if not runs:
+        return f"it never started, and its state is {life.state!r}."
     if not successes:
         return f"it never succeeded; it started {_times(len(runs))}, and its state is {life.state!r}."
     if len(successes) > 1:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
-from tqsim.checks.arguments import call_text, choice, duration_us, whole_number
+from tqsim.checks.arguments import call_text, choice, counted, duration_us, whole_number
 from tqsim.checks.selection import TaskFilter, moments_at, over_tasks
 from tqsim.checks.verdict import Check, Verdict, Violation
 from tqsim.durations import Duration, text
 from tqsim.errors import UsageError
 from tqsim.history import MOMENTS, History, Moment, TaskLife
 
-_OF = {"starts": "starts", "completions": "completions"}
+_OF = {"starts": "start", "completions": "completion"}
 
 # Time and index of each thing that is counted, in order.
 _Event = tuple[int, int]
@@ -38,7 +38,7 @@ def throughput(
     than one window is one window.  Overlapping violations are reported once.
     """
     if at_least is None and at_most is None:
-        raise UsageError("at_least=None and at_most=None: expected at least one of them, a whole number.")
+        raise UsageError("throughput limits nothing; expected at_least, at_most or both, such as at_most=10.")
     for argument, value in (("at_least", at_least), ("at_most", at_most)):
         if value is not None:
             whole_number(value, argument)
@@ -46,20 +46,20 @@ def throughput(
     if where is not None and of in _OF:
         raise UsageError(f'where={where!r} goes with the name of a moment; expected of="service.called" or the like.')
     window_us = duration_us(window, "window", positive=True)
-    noun = _OF.get(of, f"moments {of}")
+    noun = _OF.get(of, f"{of} moment")
 
     def judge(history: History, lives: Sequence[TaskLife]) -> Verdict:
         events = _events(history, lives, of, where, every=task is None)
         violations: list[Violation] = []
         if at_most is not None:
             for first, count in _crowded(events, window_us, at_most):
-                found = f"{count} {noun} within {text(window_us)} from {text(events[first][0])} on"
+                found = f"{counted(count, noun)} within {text(window_us)} from {text(events[first][0])} on"
                 moments = moments_at(history, *(order for _, order in events[first : first + count]))
                 violations.append(Violation(None, f"{found}; expected at most {at_most}.", moments))
         if at_least is not None and events:
             span = (min(life.published_us for life in lives), _end_us(history, lives, events, of))
             for since_us, count in _sparse(events, window_us, at_least, span):
-                found = f"{count} {noun} within {text(window_us)} from {text(since_us)} on"
+                found = f"{counted(count, noun)} within {text(window_us)} from {text(since_us)} on"
                 moments = moments_at(history, *_around(events, since_us))
                 violations.append(Violation(None, f"{found}; expected at least {at_least}.", moments))
         return Verdict(tuple(violations), len(events))
@@ -74,7 +74,7 @@ def throughput(
         task=task,
         allow_empty=allow_empty,
     )
-    return over_tasks(name, judge, task=task, allow_empty=allow_empty, needs=f"had any {noun}")
+    return over_tasks(name, judge, task=task, allow_empty=allow_empty, needs=f"had any {noun}s")
 
 
 def _events(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from tqsim.checks.arguments import counted
+from tqsim.checks.details import details
 from tqsim.checks.verdict import Check, Verdict, Violation
 from tqsim.durations import text
 from tqsim.errors import CheckFailed, UsageError
@@ -17,8 +18,6 @@ from tqsim.history import History, Moment
 
 VIOLATIONS_SHOWN_MAX: Final = 5
 MOMENTS_SHOWN_MAX: Final = 8
-_TEXT_LENGTH_MAX: Final = 60
-_FIELDS_SHOWN: Final = ("delivery", "retries", "queue", "redelivered", "child", "eta", "expires", "error")
 
 
 def run_checks(history: History, checks: Iterable[Callable[[History], Verdict]]) -> list[Verdict]:
@@ -27,6 +26,7 @@ def run_checks(history: History, checks: Iterable[Callable[[History], Verdict]])
     Raises :class:`~tqsim.CheckFailed` with every failed check, and :class:`~tqsim.UsageError` for no checks,
     for something that is not a check, and for a history that is switched off.
     """
+    __tracebackhide__ = True  # pytest then shows the line that asked for the checks
     verdicts: list[Verdict] = []
     blocks: list[str] = []
     for number, check in enumerate(checks):
@@ -42,6 +42,7 @@ def run_checks(history: History, checks: Iterable[Callable[[History], Verdict]])
 
 
 def _verdict(history: History, check: Callable[[History], Verdict], argument: str) -> Verdict:
+    __tracebackhide__ = True
     factory = getattr(check, "__module__", "").startswith("tqsim.checks.") and not isinstance(check, Check)
     if factory or not callable(check):
         name = _name(check)
@@ -75,14 +76,11 @@ def _block(history: History, name: str, verdict: Verdict) -> str:
 
 def _violation_lines(history: History, violation: Violation) -> list[str]:
     subject = "" if violation.task_id is None else f"{_subject(history, violation.task_id)}: "
-    lines = [f"  {subject}{violation.text}"]
-    moments = violation.moments
-    if len(moments) <= MOMENTS_SHOWN_MAX:
-        return lines + [_moment_line(moment, violation.task_id) for moment in moments]
-    half = MOMENTS_SHOWN_MAX // 2
-    lines += [_moment_line(moment, violation.task_id) for moment in moments[:half]]
-    lines.append(f"    ({len(moments) - 2 * half} moments left out)")
-    return lines + [_moment_line(moment, violation.task_id) for moment in moments[-half:]]
+    lines = [_moment_line(moment, history.start, violation.task_id) for moment in violation.moments]
+    if len(lines) > MOMENTS_SHOWN_MAX:
+        half = MOMENTS_SHOWN_MAX // 2
+        lines[half:-half] = [f"    ({counted(len(lines) - 2 * half, 'moment')} left out)"]
+    return [f"  {subject}{violation.text}", *lines]
 
 
 def _subject(history: History, task_id: str) -> str:
@@ -93,18 +91,8 @@ def _subject(history: History, task_id: str) -> str:
     return f"{name} {task_id}".lstrip()
 
 
-def _moment_line(moment: Moment, task_id: str | None) -> str:
-    shown = [f"{key}={_short(moment.fields[key])}" for key in _FIELDS_SHOWN if _worth_showing(moment, key)]
-    if moment.task_id not in (None, task_id):
-        shown.append(f"task_id={moment.task_id}")
+def _moment_line(moment: Moment, start: str, task_id: str | None) -> str:
+    said = details(moment, start)
+    whose = f"task_id={moment.task_id}" if moment.task_id not in (None, task_id) else ""
     where = moment.process or "broker"
-    return f"    {text(moment.at_us):>12}  {moment.name:<18}  {where:<8}  {' '.join(shown)}".rstrip()
-
-
-def _worth_showing(moment: Moment, key: str) -> bool:
-    return moment.fields.get(key) not in (None, False, "")
-
-
-def _short(value: object) -> str:
-    shown = f"{value:g}" if isinstance(value, float) else str(value)
-    return shown if len(shown) <= _TEXT_LENGTH_MAX else shown[: _TEXT_LENGTH_MAX - 3] + "..."
+    return f"    {text(moment.at_us):>12}  {moment.name:<18}  {where:<8}  {said} {whose}".rstrip()

@@ -7,7 +7,7 @@ nothing to judge fails: it must not pass because a task's name was misspelt.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from tqsim.checks.arguments import counted
 from tqsim.checks.verdict import Check, Verdict, Violation
@@ -16,6 +16,9 @@ from tqsim.history import History, Moment, TaskLife
 
 TaskFilter: TypeAlias = "str | Callable[[TaskLife], bool] | None"
 """A task's name, a predicate over lives, or None for every task."""
+
+ALLOW_EMPTY: Final = "set allow_empty to true if that is meant."
+"""The remedy when nothing was judged, in words for Python and for a scenario file."""
 
 Judge: TypeAlias = Callable[[History, Sequence[TaskLife]], Verdict]
 
@@ -37,7 +40,7 @@ def over_tasks(name: str, judge: Judge, *, task: TaskFilter, allow_empty: bool, 
         verdict = judge(history, lives)
         if verdict.judged == 0 and verdict.passed and not allow_empty:
             matched = f"{counted(len(lives), 'task')} matched, but none {needs}"
-            return _nothing(f"Nothing was judged: {matched}; {_REMEDY}")
+            return _nothing(f"Nothing was judged: {matched}; {ALLOW_EMPTY}")
         return verdict
 
     return Check(name, judged)
@@ -47,9 +50,6 @@ def moments_at(history: History, *orders: int | None) -> tuple[Moment, ...]:
     """Return the moments with these indexes, in the order of the history, each once; None is left out."""
     indexes = sorted(dict.fromkeys(order for order in orders if order is not None))
     return tuple(history.moments[index] for index in indexes)
-
-
-_REMEDY = "pass allow_empty=True if that is meant."
 
 
 def _selected(history: History, task: TaskFilter) -> list[TaskLife]:
@@ -66,6 +66,6 @@ def _no_match(history: History, task: TaskFilter) -> str:
     names = sorted(dict.fromkeys(life.name for life in history.tasks()))
     known = f"known task names: {', '.join(names)}" if names else "this history has no tasks at all"
     if task is None:
-        return f"Nothing was judged: {known}; {_REMEDY}"
+        return f"Nothing was judged: {known}; {ALLOW_EMPTY}"
     wanted = f"named {task!r}" if isinstance(task, str) else "chosen by the function given as task="
-    return f"Nothing was judged: no task {wanted} ({known}); {_REMEDY}"
+    return f"Nothing was judged: no task {wanted} ({known}); {ALLOW_EMPTY}"

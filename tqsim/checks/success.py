@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tqsim.checks.arguments import call_text, fraction
+from tqsim.checks.arguments import call_text, counted, fraction
 from tqsim.checks.selection import TaskFilter, moments_at, over_tasks
 from tqsim.checks.verdict import Check, Verdict, Violation
 from tqsim.history import History, TaskLife
@@ -19,7 +19,7 @@ def succeeded(*, at_least: float = 1.0, task: TaskFilter = None, allow_empty: bo
         count = len(lives) - len(others)
         if count >= wanted * len(lives):
             return Verdict(judged=len(lives))
-        ratio = f"{count} of {len(lives)} tasks succeeded ({count / len(lives):.4g})"
+        ratio = f"{count} of {counted(len(lives), 'task')} succeeded ({count / len(lives):.4g})"
         total = Violation(None, f"{ratio}; expected at least {at_least:g}.")
         return Verdict((total, *(_violation(history, life) for life in others)), len(lives))
 

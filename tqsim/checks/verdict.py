@@ -37,7 +37,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A named, pure function of a history.  ``name`` reads like the call that made it."""
+    """A named, pure function of a history.  ``name`` reads like the call, or the table of a file, that made it."""
 
     name: str
     judge: Callable[[History], Verdict]

@@ -1,7 +1,8 @@
 """The commands and their exit codes: :func:`main`.
 
 0 everything expected is met, 1 something is not, 2 the command or a file is wrong, 3 a run made no
-progress, 4 tqsim itself has failed.
+progress, 4 tqsim itself has failed.  If the reader of the output goes away, as ``head`` does, the process
+ends by SIGPIPE as other commands do, without a verdict.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tqsim.cli.gallery import entries, find
+from tqsim.cli.pipes import ended_by_a_closed_pipe
 from tqsim.cli.progress import Progress
 from tqsim.cli.screen import show, show_entries
 from tqsim.errors import NoProgress, UsageError
@@ -35,22 +37,35 @@ INTERNAL: Final = 4
 #: As a shell says of a process that Ctrl-C ended.
 INTERRUPTED: Final = 130
 
+_EXIT_CODES: Final = (
+    "The exit code is 0 if everything that is expected is met, 1 if something is not, 2 for a mistake in the "
+    "command or the file, 3 if a run made no progress, and 4 for an error of tqsim."
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tqsim-celery", prog_name="tqsim")
 def main() -> None:
-    """Run a Celery application in virtual time, on a simulated broker, from a seed."""
+    """Run a Celery application in virtual time, from a seed."""
 
 
-@main.command("run")
+@main.command("run", epilog=_EXIT_CODES)
 @click.argument("scenario")
-@click.option("--seed", type=int, help="Another seed than the file's.")
+@click.option("--seed", type=int, metavar="NUMBER", help="Another seed than the file's.")
 @click.option("--policy", metavar="POLICY", help='Order of what is ready at one instant: "fifo", "random", "pct(3)".')
 @click.option(
-    "--set", "changes", metavar="KEY=VALUE", multiple=True, help="Change one value, such as workers.main.concurrency=4."
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Change one value, such as workers.main.concurrency=4; may be given several times.",
 )
 @click.option(
-    "--history", "history", type=click.Path(dir_okay=False, path_type=Path), help="Save the history as JSON lines."
+    "--history",
+    "history",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Save the history as JSON lines; each variant has a file of its own.",
 )
 @click.option("--traceback", "with_traceback", is_flag=True, help="Show where an error came from.")
 def _run(
@@ -61,7 +76,10 @@ def _run(
     history: Path | None,
     with_traceback: bool,
 ) -> None:
-    """Run SCENARIO, a TOML file or a name that `tqsim list` shows, and judge what it expects."""
+    """Run a scenario and judge what it expects.
+
+    SCENARIO is a TOML file, or a name that "tqsim list" shows.
+    """
     command = _Command(scenario, seed, policy, changes)
     sys.exit(_guarded(lambda: command.run(history), command.line, with_traceback))
 
@@ -71,7 +89,8 @@ def _list() -> None:
     """List the scenarios that come with tqsim."""
 
     def run() -> int:
-        show_entries(Console(), entries())
+        with ended_by_a_closed_pipe():
+            show_entries(Console(), entries())
         return MET
 
     sys.exit(_guarded(run, lambda: "tqsim list", with_traceback=False))
@@ -98,10 +117,12 @@ class _Command:
         self._seed = story.first.seed
         with Progress(Console(stderr=True)) as progress:
             outcome = run_story(story, reproduction=self.line(), observer=progress.watch)
+        saved = [] if history is None else _saved(outcome, history)
         console = Console()
-        show(console, Path(self._scenario).stem, story, outcome, self.line())
-        if history is not None:
-            _save(outcome, history, console)
+        with ended_by_a_closed_pipe():
+            show(console, Path(self._scenario).stem, story, outcome, self.line())
+            for words in saved:
+                console.print(Text(words), soft_wrap=True)
         return MET if outcome.is_met else NOT_MET
 
     def line(self) -> str:
@@ -152,12 +173,15 @@ def _find_modules_here() -> None:
         sys.path.insert(0, here)
 
 
-def _save(outcome: Outcome, path: Path, console: Console) -> None:
+def _saved(outcome: Outcome, path: Path) -> list[str]:
+    """Save the history of each variant; return a line about each."""
+    lines = []
     for variant in outcome.variants:
         target = path.with_name(f"{path.stem}-{variant.name}{path.suffix}") if variant.name else path
         try:
             variant.history.save(target)
         except OSError as error:
             raise UsageError(f"--history {target}: the file cannot be written ({error.strerror}).") from None
-        words = f"History: {target} ({len(variant.history):,} moments, digest {variant.history.digest})"
-        console.print(Text(words), soft_wrap=True)
+        history = variant.history
+        lines.append(f"History: {target} ({len(history):,} moments, digest {history.digest})")
+    return lines

@@ -1,26 +1,26 @@
 """What a run looks like on a terminal of 80 columns: :func:`show`.
 
-The tables of one history are :mod:`tqsim.report`'s; here are those of services and expectations, which
-stand side by side for all variants.
+The tables of one history are :mod:`tqsim.report`'s; here is that of services, in which all variants stand
+side by side.  Expectations and verdicts are in :mod:`tqsim.cli.verdicts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from tqsim.cli.gallery import Entry
+from tqsim.cli.verdicts import show_verdicts
 from tqsim.report import summary, summary_tables
 from tqsim.report.figures import brief
-from tqsim.scenario import Judgement, Outcome, Scenario, ServiceFigures, Story, service_figures
+from tqsim.scenario import Outcome, Scenario, ServiceFigures, Story, service_figures
 
 __all__ = ["show", "show_entries"]
 
@@ -41,9 +41,7 @@ def show(console: Console, name: str, story: Story, outcome: Outcome, reproducti
         _print_rule(console, "side by side")
     for table in _services(outcome, console):
         _print_table(console, table)
-    if outcome.judgements:
-        _print_table(console, _expectations(outcome.judgements, several=len(outcome.variants) > 1))
-    _verdict(console, outcome, reproduction)
+    show_verdicts(console, outcome, reproduction)
 
 
 def show_entries(console: Console, entries: Iterable[Entry]) -> None:
@@ -108,47 +106,3 @@ def _bar(count: int, scale: int, bars: str) -> str:
     if not count:
         return _BLANK
     return bars[min(len(bars) - 1, count * len(bars) // (scale + 1))]
-
-
-def _expectations(judgements: Sequence[Judgement], *, several: bool) -> Table:
-    table = Table(
-        title="Expectations", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
-    )
-    table.add_column("expectation", overflow="fold")
-    if several:
-        table.add_column("variant", no_wrap=True)
-    table.add_column("check", overflow="fold")
-    table.add_column("verdict", no_wrap=True)
-    for judgement in judgements:
-        verdict = Text("met", style="green") if judgement.is_met else Text("NOT MET", style="bold red")
-        name = Text(judgement.name.replace("_", " "))
-        variant = [Text(judgement.variant)] if several else []
-        table.add_row(name, *variant, Text(judgement.words, style="dim"), verdict)
-    return table
-
-
-def _verdict(console: Console, outcome: Outcome, reproduction: str) -> None:
-    judgements = outcome.judgements
-    failed = [judgement for judgement in judgements if not judgement.is_met]
-    for judgement in failed:
-        title = judgement.name.replace("_", " ")
-        if judgement.variant:
-            title += f" ({judgement.variant})"
-        console.print(Panel(Text(judgement.details), title=Text(title), title_align="left", border_style="red"))
-    words = _counted(len(judgements), len(failed))
-    console.print(Text(words, style="bold red" if failed else "bold green"))
-    for notice in outcome.notices:
-        console.print(Text(f"Note: {notice}.", style="yellow"), soft_wrap=True)
-    for trouble in outcome.troubles:
-        console.print(Text(f"Not as told: {trouble}", style="bold red"))
-    if not outcome.is_met:
-        console.print(Text(f"Reproduce: {reproduction}"), soft_wrap=True)
-
-
-def _counted(count: int, failed: int) -> str:
-    """Say how many expectations are met."""
-    if count == 0:
-        return "Nothing was expected."
-    if failed:
-        return f"{failed} of {count} expectations {'is' if failed == 1 else 'are'} not met."
-    return "The one expectation is met." if count == 1 else f"All {count} expectations are met."

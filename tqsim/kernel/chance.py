@@ -45,9 +45,10 @@ class Draws:
     nothing but the ids of the tasks they publish.
     """
 
-    __slots__ = ("_chance", "_count", "_generator", "key")
+    __slots__ = ("_apart", "_chance", "_count", "_generator", "key")
 
     def __init__(self, chance: Chance, key: str) -> None:
+        self._apart: dict[str, int] | None = None
         self._chance = chance
         self._count = 0
         self._generator: random.Random | None = None
@@ -59,6 +60,13 @@ class Draws:
         if self._generator is None:
             self._generator = self._chance.stream(self.key, "random")
         return self._generator
+
+    def bytes_apart(self, purpose: str, size: int) -> bytes:
+        """Return the next ``size`` bytes (at most 64) for one purpose; no other draw is shifted."""
+        if self._apart is None:
+            self._apart = {}
+        count = self._apart[purpose] = self._apart.get(purpose, 0) + 1
+        return self._chance.digest(f"{self.key}#{purpose}#{count}", size)
 
     def bytes(self, size: int) -> bytes:
         """Return the next ``size`` bytes."""

@@ -2,8 +2,8 @@
 
 The main name is :class:`Clock`.  freezegun supplies the stand-ins for ``datetime`` and ``date``
 (subclasses with its instance checks, so ``isinstance`` goes on working); their values here are
-*plain* ``datetime`` objects, because freezegun's own break yaml, msgpack and pickle.  The time
-functions read the loop directly: one source for epoch and monotonic time.
+*plain* ``datetime`` objects, because freezegun's own break yaml, msgpack and pickle.  The
+functions of ``time`` read it too; they are :mod:`tqsim.kernel.time_functions`.
 
 Left out: C code that asks the operating system itself (SQLite's is patched by
 :mod:`tqsim.kernel.sqlite`), and subclasses of ``datetime`` made before the simulation opened.
@@ -25,7 +25,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import freezegun.api
 
-from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.errors import UsageError
 from tqsim.kernel.fibers import Fiber
 from tqsim.kernel.loop import Loop
@@ -42,14 +41,6 @@ _MICROSECOND: Final = datetime_module.timedelta(microseconds=1)
 _BUSY_READS: Final = 20_000
 _BUSY_READS_MORE: Final = 100
 _BUSY_STEP_US: Final = 1_000
-
-_REAL_TIME: Final = time.time
-_REAL_LOCALTIME: Final = time.localtime
-_REAL_GMTIME: Final = time.gmtime
-_REAL_STRFTIME: Final = time.strftime
-_REAL_CTIME: Final = time.ctime
-_REAL_CLOCK_GETTIME: Final = time.clock_gettime
-_REAL_CLOCK_GETTIME_NS: Final = time.clock_gettime_ns
 
 
 def parse_zone(time_zone: str) -> ZoneInfo:
@@ -122,11 +113,11 @@ class Clock:
         fiber.reads = _BUSY_READS - _BUSY_READS_MORE
 
     def replacements(self) -> dict[Any, Any]:
-        """The standard library's time functions and classes, with their stand-ins."""
-        functions = _TimeFunctions(self, self._loop).replacements()
-        functions[_RealDatetime] = _datetime_class(self, self._loop, self.zone)
-        functions[_RealDate] = _date_class(self, self._loop, self.zone)
-        return functions
+        """The classes of the ``datetime`` module, with their stand-ins."""
+        return {
+            _RealDatetime: _datetime_class(self, self._loop, self.zone),
+            _RealDate: _date_class(self, self._loop, self.zone),
+        }
 
     def install(self, patches: Patches, replacements: dict[Any, Any]) -> None:
         """Enter freezegun's registers, set the process's time zone and make dates picklable.
@@ -144,77 +135,6 @@ class Clock:
         for original in (_RealDatetime, _RealDate):
             patches.set_item(copyreg.dispatch_table, original, _reduce_plainly)
             _register_with_serialisers(patches, original, replacements[original])
-
-
-class _TimeFunctions:
-    """The stand-ins for the functions of the ``time`` module."""
-
-    def __init__(self, clock: Clock, loop: Loop) -> None:
-        self._clock = clock
-        self._loop = loop
-
-    def replacements(self) -> dict[Any, Any]:
-        read_us, owner, loop = self._clock.read_us, self._loop.os_thread, self._loop
-
-        def in_simulation() -> bool:
-            return get_ident() == owner and not loop.is_closed
-
-        def seconds(real: Callable[[], float]) -> Any:
-            def stand_in() -> float:
-                if get_ident() != owner or loop.is_closed:
-                    return real()
-                return read_us() / MICROSECONDS_PER_SECOND
-
-            return _named(stand_in, real)
-
-        def nanoseconds(real: Callable[[], int]) -> Any:
-            def stand_in() -> int:
-                return read_us() * 1_000 if in_simulation() else real()
-
-            return _named(stand_in, real)
-
-        def broken_down(real: Any) -> Any:
-            def stand_in(secs: float | None = None) -> Any:
-                if secs is None and in_simulation():
-                    secs = read_us() / MICROSECONDS_PER_SECOND
-                return real(secs)
-
-            return _named(stand_in, real)
-
-        def strftime(format: str, t: Any = None) -> str:  # noqa: A002 - the name of the original
-            if t is None and in_simulation():
-                t = _REAL_LOCALTIME(read_us() / MICROSECONDS_PER_SECOND)
-            return _REAL_STRFTIME(format) if t is None else _REAL_STRFTIME(format, t)
-
-        def clock_gettime(clk_id: int) -> float:
-            if in_simulation() and clk_id in _CLOCKS:
-                return read_us() / MICROSECONDS_PER_SECOND
-            return _REAL_CLOCK_GETTIME(clk_id)
-
-        def clock_gettime_ns(clk_id: int) -> int:
-            if in_simulation() and clk_id in _CLOCKS:
-                return read_us() * 1_000
-            return _REAL_CLOCK_GETTIME_NS(clk_id)
-
-        result: dict[Any, Any] = {}
-        for real in (time.time, time.monotonic, time.perf_counter):
-            result[real] = seconds(real)
-        for real_ns in (time.time_ns, time.monotonic_ns, time.perf_counter_ns):
-            result[real_ns] = nanoseconds(real_ns)
-        for real_struct in (_REAL_LOCALTIME, _REAL_GMTIME, _REAL_CTIME):
-            result[real_struct] = broken_down(real_struct)
-        result[_REAL_STRFTIME] = _named(strftime, _REAL_STRFTIME)
-        result[_REAL_CLOCK_GETTIME] = _named(clock_gettime, _REAL_CLOCK_GETTIME)
-        result[_REAL_CLOCK_GETTIME_NS] = _named(clock_gettime_ns, _REAL_CLOCK_GETTIME_NS)
-        return result
-
-
-_CLOCKS: Final = (time.CLOCK_REALTIME, time.CLOCK_MONOTONIC)
-
-
-def _named(stand_in: Any, real: Any) -> Any:
-    stand_in.__name__ = stand_in.__qualname__ = real.__name__
-    return stand_in
 
 
 def _datetime_class(clock: Clock, loop: Loop, zone: ZoneInfo) -> type:

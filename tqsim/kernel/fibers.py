@@ -45,6 +45,8 @@ class Fiber:
     ``wake_value`` is what the next return of ``park`` gives, ``throwing`` an exception that it
     raises instead.  ``draws`` is the source of chance of whatever the fiber is working on.
     ``reads`` counts looks at the clock since the last wait, ``refusals`` waits refused at the end.
+    To the code in it a fiber is a thread: number ``number`` of its process, of the ``threading``
+    object ``thread``, or the main thread when that is ``None``.  ``started_us`` is virtual time.
     """
 
     __slots__ = (
@@ -52,18 +54,20 @@ class Fiber:
         "draws",
         "error",
         "greenlet",
-        "ident",
         "interrupts",
         "is_done",
         "is_ready",
         "is_woken",
         "name",
+        "number",
         "parked_reason",
         "priority",
         "process",
         "reads",
         "refusals",
+        "started_us",
         "thread",
+        "thread_ident",
         "thread_state",
         "throwing",
         "timer",
@@ -71,11 +75,13 @@ class Fiber:
         "wake_value",
     )
 
-    def __init__(self, name: str, process: Process, ident: int, draws: Draws) -> None:
+    def __init__(self, name: str, process: Process, draws: Draws, started_us: int = 0) -> None:
         self.name = name
         self.process = process
-        self.ident = ident
+        self.number = process.number_thread()
+        self.thread_ident = process.thread_ident(self.number)
         self.draws = draws
+        self.started_us = started_us
         self.greenlet: Any = None
         self.background = False
         self.error: BaseException | None = None
@@ -93,6 +99,11 @@ class Fiber:
         self.timer: Timer | None = None
         self.wake_value: Any = None
         self.waiters: list[Fiber] = []
+
+    @property
+    def native_id(self) -> int:
+        """The thread's id for the operating system."""
+        return self.process.native_id(self.number)
 
     @property
     def doing(self) -> str:

@@ -36,6 +36,8 @@ class Interrupts:
             handler = _REAL_GETSIGNAL(number)
             if callable(handler):
                 _REAL_SIGNAL(number, _GuardedHandler(self._loop, handler))
+        if _REAL_GETSIGNAL(signal.SIGINT) == signal.SIG_IGN:
+            _REAL_SIGNAL(signal.SIGINT, _IgnoringHandler(self._loop))
         patches.on_undo(_restore_handlers)
         set_handler, get_handler = signal.signal, signal.getsignal
 
@@ -67,12 +69,27 @@ class _GuardedHandler:
             raise
 
 
+class _IgnoringHandler:
+    """In the place of an ignored SIGINT, as a shell leaves it to a job in the background.
+
+    The stall watchdog must be able to interrupt the main thread all the same.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self.handler = signal.SIG_IGN
+        self._loop = loop
+
+    def __call__(self, number: int, frame: Any) -> None:
+        if self._loop.verdict is not None:
+            raise KeyboardInterrupt
+
+
 def _plain(handler: Any) -> Any:
-    return handler.handler if isinstance(handler, _GuardedHandler) else handler
+    return handler.handler if isinstance(handler, (_GuardedHandler, _IgnoringHandler)) else handler
 
 
 def _restore_handlers() -> None:
     for number in signal.valid_signals():
         handler = _REAL_GETSIGNAL(number)
-        if isinstance(handler, _GuardedHandler):
-            _REAL_SIGNAL(number, handler.handler)
+        if _plain(handler) is not handler:
+            _REAL_SIGNAL(number, _plain(handler))

@@ -6,6 +6,7 @@ operating system, and neither brokers nor Celery.
 
 from __future__ import annotations
 
+import _thread
 import datetime
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,22 +18,31 @@ import greenlet
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.errors import UsageError
-from tqsim.kernel import orders, sleeping
+from tqsim.kernel import sleeping
+from tqsim.kernel.captured_clocks import CapturedClocks
 from tqsim.kernel.chance import Chance
 from tqsim.kernel.clock import Clock
+from tqsim.kernel.eventloops import EventLoops
 from tqsim.kernel.garbage import Garbage
+from tqsim.kernel.identities import Identities
 from tqsim.kernel.interrupts import Interrupts
 from tqsim.kernel.locals import ThreadLocals
 from tqsim.kernel.loop import Loop
 from tqsim.kernel.module_locks import ModuleLocks
 from tqsim.kernel.network import Network
+from tqsim.kernel.orders import Orders
 from tqsim.kernel.patches import Patches
 from tqsim.kernel.policy import parse_policy
+from tqsim.kernel.pollers import Pollers
 from tqsim.kernel.processes import Cell, Process, SpaceMap
+from tqsim.kernel.processor_time import ProcessorTime
 from tqsim.kernel.randomness import Randomness
+from tqsim.kernel.readiness import Readiness
 from tqsim.kernel.sqlite import Sqlite
 from tqsim.kernel.system import System, first_pid
+from tqsim.kernel.temporary_names import TemporaryNames
 from tqsim.kernel.threads import Threading
+from tqsim.kernel.time_functions import TimeFunctions
 from tqsim.kernel.watchdog import Watchdog
 from tqsim.kernel.wires import Wires
 
@@ -42,6 +52,7 @@ _MAIN_NAME: Final = "test"
 #: Dead processes are looked for when there are so many more than were alive last time.
 _FORGET_MIN: Final = 256
 _OPEN_MARK: Final = "_tqsim_open_kernel"
+_OPENING: Final = _thread.allocate_lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +91,24 @@ class Kernel:
         self.clock = Clock(self.loop, options.start, options.time_zone)
         self.system = System(self.loop, self.end_process)
         self.system.new_pid()
+        self._processor_time = ProcessorTime(self.loop, self.clock.read_us, self.system.thread)
+        self._time_functions = TimeFunctions(self.clock, self.loop, self._processor_time)
         self.random = Randomness(self.loop, lambda: self.clock.epoch_us)
         self.sqlite = Sqlite(self.loop, self.clock.now)
-        self.describe_task: Callable[[], str] = lambda: ""
+        #: What the running code is working on, in words for an error.
+        self.describe_task: Callable[[], str] = self._describe_process
         self.network = Network(self.loop, options.allow_network, lambda: self.describe_task())  # noqa: PLW0108 - set later
         self.on_process_end: list[Callable[[Process], None]] = []
         self.wires = Wires(self.loop)
+        self._readiness = Readiness(self.loop, self.network.is_awaited)
+        self._pollers = Pollers(self.loop, self._readiness, self.wires, self.clock.read_us)
+        self._event_loops = EventLoops(self.loop, self._pollers, self.wires)
+        self.system.on_handled_signal = self._event_loops.wake_for_signal
+        self._orders = Orders(self.loop)
         self._garbage = Garbage(self.loop)
         self._watchdog = Watchdog(self.loop, options.stall_s)
         self._threading = Threading(self.loop)
+        self._identities = Identities(self.loop)
         self._is_open = False
         #: Called whenever nothing is ready any more and time is about to move.
         self.before_time_moves: list[Callable[[], None]] = []
@@ -101,12 +121,14 @@ class Kernel:
 
         Raises :class:`~tqsim.UsageError` when a simulation is open already.
         """
-        if getattr(greenlet, _OPEN_MARK, None) is not None:
-            raise UsageError(
-                "A simulation is open already; two cannot share one interpreter's clock. Leave the first "
-                "with-block before opening the next, or give the first one another worker: "
-                "sim.worker(..., app=other_app)."
-            )
+        with _OPENING:  # threads may race
+            if getattr(greenlet, _OPEN_MARK, None) is not None:
+                raise UsageError(
+                    "A simulation is open already; two cannot share one interpreter's clock. Leave the first "
+                    "with-block before opening the next, or give the first one another worker: "
+                    "sim.worker(..., app=other_app)."
+                )
+            self.patches.set(greenlet, _OPEN_MARK, self)
         self._watchdog.start()
         try:
             self._install(list(extra_functions))
@@ -118,21 +140,30 @@ class Kernel:
 
     def _install(self, extra_functions: list[Any]) -> None:
         patches = self.patches
-        patches.set(greenlet, _OPEN_MARK, self)
         self.spaces.enter(self.main)
+        self._identities.install(patches)
         self._remember(self.main)
         self.loop.exchange_thread_state = ThreadLocals(self.loop.main).switch_to  # type: ignore[method-assign]
         replacements = {**self.clock.replacements(), **self.extra_replacements()}
-        for part in (self._threading, self.random, self.system, self.sqlite, sleeping.Sleeping(self.loop)):
+        for part in (
+            *(self._time_functions, self._processor_time, self._threading, self._identities),
+            *(self.random, self.system, self.sqlite, sleeping.Sleeping(self.loop)),
+            *(self._pollers, self._orders, self.network.hosts),
+        ):
             replacements.update(part.replacements())
         self.clock.install(patches, replacements)
+        CapturedClocks(replacements).install(patches)
         patches.replace_everywhere(replacements, extra_functions)
         self._threading.install(patches)
-        orders.pin(patches, self.loop)
+        self._orders.install(patches)
+        self._pollers.install(patches)
+        patches.on_undo(self._readiness.close)
+        self._event_loops.install(patches)
         self._replacements = replacements
         self._module_locks = ModuleLocks(patches, self.loop, replacements)
         self._module_locks.replace(extra_functions)
         self.random.install(patches, self.options.seed)
+        TemporaryNames(self.random.draws).install(patches)
         self.system.install(patches)
         Interrupts(self.loop).install(patches)
         self.network.install(patches)
@@ -148,6 +179,8 @@ class Kernel:
     def _on_quiet(self) -> None:
         for action in self.before_time_moves:
             action()
+        if self._readiness.watched:
+            self._readiness.look()
 
     def close(self) -> None:
         """End every fiber and put the interpreter back; a second call does nothing."""
@@ -155,6 +188,7 @@ class Kernel:
             return
         self._is_open = False
         try:
+            self._event_loops.hang_up()
             self.loop.close(self.processes)
         finally:
             self._leave()
@@ -183,7 +217,7 @@ class Kernel:
         again = self._names[name]
         self._names[name] += 1
         draws = self.chance.draws(name, again) if again else self.chance.draws(name)
-        process = Process(name, self.system.new_pid(), draws, parent)
+        process = Process(name, self.system.new_pid(), draws, parent, self.loop.now_us)
         self.spaces.enter(process)
         self._remember(process)
         if len(self.processes) > self._forget_at:
@@ -199,12 +233,16 @@ class Kernel:
     def _remember(self, process: Process) -> None:
         self.processes.append(process)
         self.system.add(process)
+        self._identities.enter(process)
 
     def end_process(self, process: Process, exit_code: int) -> None:
         """End a process at once, as SIGKILL does; its children end too (PR_SET_PDEATHSIG)."""
         if not process.die(exit_code):
             return
         self.sqlite.abandon(process)
+        self._readiness.abandon(process)
+        self._event_loops.hang_up(process)
+        self._identities.leave(process)
         for child in [item for item in self.processes if item.parent is process]:
             self.end_process(child, exit_code)
         for callback in self.on_process_end:
@@ -215,6 +253,10 @@ class Kernel:
         self.spaces.add(cells, self.loop.loaded)
 
     # -- running ------------------------------------------------------------------------------
+
+    def _describe_process(self) -> str:
+        fiber = self.loop.current
+        return "" if fiber is None or fiber is self.loop.main else f" in {fiber.process.name}"
 
     def is_test(self) -> bool:
         """Whether the fiber that opened the simulation is running: the test itself."""
@@ -237,6 +279,8 @@ class Kernel:
     def run_while(self, is_wanted: Callable[[], bool], until_us: int) -> bool:
         """Let one event after another happen while ``is_wanted()``; ``False`` at the limit."""
         while is_wanted():
+            if not self.loop.policy.ready:
+                self._on_quiet()  # what it wakes goes on now, whenever the next timer is due
             due_us = self.loop.agenda.next_due_us()
             if not self.loop.policy.ready and (due_us is None or due_us > until_us):
                 return False

@@ -27,6 +27,7 @@ __all__ = ["ThreadLocals", "Values"]
 _RUNNING_LOOP: Final = "__asyncio_running_event_loop__"
 #: How far into the thread state a word is looked for; it is the 14th to 36th in 3.11 to 3.13.
 _WORDS: Final = 48
+_NO_HOOKS: Final = (None, None)
 _HAS_KEYS: Final = sys.version_info >= (3, 13)
 
 
@@ -34,17 +35,21 @@ class Values:
     """The thread-local values of one fiber.
 
     ``dictionary`` stands in the thread state while the fiber runs; ``key`` and ``sentinel`` too,
-    where CPython has them.  ``loop`` is its running asyncio loop.  ``known`` counts the entries
-    of the dictionary whose owners are watched.
+    where CPython has them.  ``loop`` is its running asyncio loop, ``hooks`` and ``depth`` are what a
+    running loop sets for its thread: the hooks of asynchronous generators, and how far the origin of
+    coroutines is noted in debug mode.  ``known`` counts the entries of the dictionary whose owners
+    are watched.
     """
 
-    __slots__ = ("__weakref__", "dictionary", "key", "known", "loop", "sentinel")
+    __slots__ = ("__weakref__", "depth", "dictionary", "hooks", "key", "known", "loop", "sentinel")
 
     def __init__(self, dictionary: dict[Any, Any], key: object = None, sentinel: object = None) -> None:
         self.dictionary = dictionary
         self.key = key
         self.sentinel = sentinel
         self.loop: Any = None
+        self.hooks: tuple[Any, Any] = _NO_HOOKS
+        self.depth = 0
         self.known = 0
 
 
@@ -63,6 +68,9 @@ class ThreadLocals:
         self._owners: dict[Any, weakref.ref[Any]] = {}
         self._all: weakref.WeakSet[Values] = weakref.WeakSet()
         self._present = main.thread_state = state.present()
+        # Those of the test where no loop of asyncio runs in it: then nothing is exchanged with others.
+        self._hooks = sys.get_asyncgen_hooks() if asyncio._get_running_loop() is None else _NO_HOOKS
+        self._present.hooks = self._hooks
         self._all.add(self._present)
 
     def switch_to(self, fiber: Fiber) -> None:
@@ -73,6 +81,7 @@ class ThreadLocals:
             return
         if given is None:
             given = fiber.thread_state = Values({})
+            given.hooks = self._hooks
             self._all.add(given)
         words = self._words
         if self._keys_at is None:
@@ -90,6 +99,7 @@ class ThreadLocals:
         if _RUNNING_LOOP in kept.dictionary or kept.loop is not None or given.loop is not None:
             # Always, not only when it differs: the entry that asyncio points to may end with its fiber.
             asyncio._set_running_loop(given.loop)
+            _exchange_settings(kept, given)
 
     def _watch_owners(self, values: Values) -> None:
         """Watch for the end of every ``threading.local`` that has an entry here.
@@ -114,6 +124,15 @@ class ThreadLocals:
                 values.known = -1
 
         return forget
+
+
+def _exchange_settings(kept: Values, given: Values) -> None:
+    """Exchange what an event loop sets while it runs."""
+    kept.hooks, kept.depth = sys.get_asyncgen_hooks(), sys.get_coroutine_origin_tracking_depth()
+    if kept.hooks != given.hooks:
+        sys.set_asyncgen_hooks(*given.hooks)
+    if kept.depth != given.depth:
+        sys.set_coroutine_origin_tracking_depth(given.depth)
 
 
 def _is_entry(value: object) -> bool:

@@ -11,7 +11,6 @@ Left out: what a process is, what locks and sockets are, and what time it is out
 from __future__ import annotations
 
 import _thread
-import itertools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -46,7 +45,6 @@ class Loop:
         self.loaded = main
         self.on_fiber_error: Callable[[Fiber], None] = _ignore
         self.on_quiet: Callable[[], None] | None = None
-        self._idents = itertools.count(1)
         self._still_events = 0
         self._still_events_max = still_events_max
         self._stepping = False
@@ -58,7 +56,7 @@ class Loop:
         self.verdict: BaseException | None = None
         #: The line that ends every verdict of no progress.
         self.reproduction = ""
-        self.main = Fiber("main", main, self.next_ident(), draws)
+        self.main = Fiber("main", main, draws)
         self.main.greenlet = greenlet.getcurrent()
         main.fibers.append(self.main)
         self.current: Fiber | None = self.main
@@ -68,10 +66,6 @@ class Loop:
     def now_us(self) -> int:
         """Virtual microseconds since the start."""
         return self.agenda.now_us
-
-    def next_ident(self) -> int:
-        """Return a fresh number for a fiber, above every real thread's use of small integers."""
-        return next(self._idents)
 
     def in_loop_thread(self) -> bool:
         """Whether the caller runs in the operating-system thread of this simulation."""
@@ -83,7 +77,7 @@ class Loop:
         """Start ``body()`` as a fiber of ``process``; it becomes ready at once."""
         if self.is_closed:
             raise ClosedError(f"The simulation has ended; {name!r} cannot start in it.")
-        fiber = Fiber(name, process, self.next_ident(), draws or process.draws)
+        fiber = Fiber(name, process, draws or process.draws, self.agenda.now_us)
         fiber.greenlet = greenlet.greenlet(lambda: self._run_body(fiber, body), parent=self._hub)
         process.fibers.append(fiber)
         self._make_ready(fiber)
@@ -299,6 +293,8 @@ class Loop:
             return
         if self.on_quiet is not None:
             self.on_quiet()
+            if policy.ready:
+                return  # somebody was woken, for whom time must not move
         due_us = agenda.next_due_us()
         is_over = due_us is None or due_us > agenda.now_us  # nothing more is due at this instant
         if is_over and self._enough is not None and self._enough():

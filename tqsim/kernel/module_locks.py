@@ -4,7 +4,7 @@ The main name is :class:`ModuleLocks`.  A native lock belongs to an operating-sy
 fibers share one: two of them would both enter a native ``RLock``, and a native ``Lock`` that a
 waiting fiber holds would hang the interpreter.  What can be reached from the application's modules
 is replaced at opening and put back at the end: globals, class attributes, attributes of instances,
-items of lists and dictionaries, and closures.
+items of lists and dictionaries, and closures.  So are asyncio's event loops.
 
 A lock made at import exists once *per process* in production, as the worker's children are forked.
 So does a :class:`ModuleLock`: it does not keep two processes apart.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import _queue
 import _thread
+import asyncio
 import concurrent.futures
 import queue
 import sys
@@ -25,6 +26,7 @@ from typing import Any, Final
 
 from tqsim.kernel.locks import VirtualLock, VirtualRLock
 from tqsim.kernel.loop import Loop
+from tqsim.kernel.module_event_loops import ModuleEventLoop
 from tqsim.kernel.patches import Patches, is_exempt
 from tqsim.kernel.processes import Process
 
@@ -145,6 +147,8 @@ class ModuleLocks:
             made = ModuleRLock(self._loop)
         elif kind is _SIMPLE_QUEUE:
             made = queue._PySimpleQueue()  # type: ignore[attr-defined]
+        elif issubclass(kind, asyncio.BaseEventLoop):
+            made = ModuleEventLoop(self._loop, value)
         elif kind is types.BuiltinMethodType:
             owner = self._stand_in(value.__self__) if type(value.__self__) in _NATIVE else None
             made = getattr(owner, value.__name__, None)

@@ -18,17 +18,17 @@ import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
-__all__ = ["BindingIndex", "Patches", "binding_index", "is_exempt"]
+__all__ = ["BindingIndex", "Patches", "asking_module", "binding_index", "is_exempt", "is_tool", "named"]
 
 _MISSING: Final = object()
 #: Packages that must go on seeing real time and real threads while a simulation is open.
-_EXEMPT: Final = (
+_EXEMPT: Final = frozenset((
     "_pytest", "pytest", "pluggy", "hypothesis", "_hypothesis_pytestplugin", "xdist", "execnet",
     "pytest_timeout", "pytest_randomly", "pytest_asyncio", "pytest_cov", "coverage", "pdb", "bdb",
     "faulthandler", "freezegun", "greenlet", "simpy", "tqsim", "pytest_tqsim", "debugpy",
     "_pydevd_bundle", "pydevd", "gc", "importlib", "_frozen_importlib", "_frozen_importlib_external",
     "_thread", "_weakref", "signal", "_signal",
-)  # fmt: skip
+))  # fmt: skip
 
 
 class _ModuleBindings:
@@ -97,9 +97,24 @@ class BindingIndex:
             function = function.__dict__.get("__wrapped__")
 
 
+@functools.cache
 def is_exempt(module_name: str) -> bool:
     """Whether a module keeps the real functions while a simulation is open."""
     return module_name.split(".", 1)[0] in _EXEMPT
+
+
+@functools.cache
+def is_tool(module_name: str) -> bool:
+    """Whether a module is a tool's, such as pytest-timeout's, and not tqsim's own."""
+    return is_exempt(module_name) and not module_name.startswith("tqsim.")
+
+
+def asking_module(*between: str) -> str:
+    """The name of the module that asks a stand-in: the first caller's outside the modules ``between``."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__") in between:
+        frame = frame.f_back
+    return frame.f_globals.get("__name__") or ""
 
 
 @functools.cache
@@ -110,6 +125,13 @@ def binding_index(originals: tuple[Any, ...]) -> BindingIndex:
     on any simulation.
     """
     return BindingIndex(originals)
+
+
+def named(stand_in: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a stand-in the name and the docstring of the real function, and return it."""
+    stand_in.__name__ = stand_in.__qualname__ = real.__name__
+    stand_in.__doc__ = real.__doc__
+    return stand_in
 
 
 class Patches:

@@ -9,14 +9,31 @@ Which cells there are is decided by :mod:`tqsim.worker`.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tqsim.kernel.chance import Draws
 
 if TYPE_CHECKING:
     from tqsim.kernel.fibers import Fiber
 
-__all__ = ["Cell", "Process", "SpaceMap"]
+__all__ = ["Cell", "Process", "SpaceMap", "is_simulated_thread", "pid_of_thread"]
+
+#: The ident of a thread is the pid of its process followed by its number in so many bits.
+_NUMBER_BITS: Final = 32
+#: A real ident is an address (``pthread_t``), and those of a user have 47 bits on x86-64, 48 on ARM.
+_ADDRESS_BITS: Final = 48
+#: Native ids must also be distinct from the pids, which fill this many bits and no more.
+_PID_BITS: Final = 24
+
+
+def is_simulated_thread(ident: int) -> bool:
+    """Whether an ident is that of a thread of a simulated process, and of no real thread."""
+    return ident.bit_length() > _ADDRESS_BITS
+
+
+def pid_of_thread(ident: int) -> int:
+    """The process to which a simulated thread with that ident belongs."""
+    return ident >> _NUMBER_BITS
 
 
 class Cell:
@@ -90,13 +107,16 @@ class Process:
 
     ``name`` is unique in a simulation; ``pid`` lies above the kernel's maximum, so that a signal
     sent to it by mistake can never reach a real process.  ``parent`` is set for a pool child.
+    ``started_us`` is the virtual time of its start.
     """
 
-    def __init__(self, name: str, pid: int, draws: Draws, parent: Process | None = None) -> None:
+    def __init__(self, name: str, pid: int, draws: Draws, parent: Process | None = None, started_us: int = 0) -> None:
         self.name = name
         self.pid = pid
         self.parent = parent
         self.draws = draws
+        self.started_us = started_us
+        self.threads_started = 0
         self.is_alive = True
         self.fibers: list[Fiber] = []
         self.handlers: dict[int, Any] = {}
@@ -104,6 +124,20 @@ class Process:
         self.exit_code: int | None = None
         self.thread_state: dict[Any, Any] = {}
         self.values: list[_Values] = []
+
+    def number_thread(self) -> int:
+        """Return the number of one more thread; that of the main thread is 0."""
+        number = self.threads_started
+        self.threads_started += 1
+        return number
+
+    def thread_ident(self, number: int) -> int:
+        """The ident of one of its threads."""
+        return self.pid << _NUMBER_BITS | number
+
+    def native_id(self, number: int) -> int:
+        """The id of one of its threads for the operating system; that of the main thread is the pid."""
+        return number << _PID_BITS | self.pid
 
     def unload(self) -> None:
         """Keep the values that stand in the process-local places; another process comes."""

@@ -4,9 +4,10 @@ The main name is :class:`Randomness`.  The global generator of ``random`` is one
 everybody shares; while a simulation is open its functions draw from the stream of whoever calls,
 so that what one task draws never depends on another.  Bindings made by ``from random import x``
 are found and replaced; what nobody can find draws from the global generator, which is seeded.
-Generators that the application made itself (``random.Random(7)``) are its own business.  What test
-tools do meanwhile to the global generator (pytest-randomly seeds it before every phase of a test)
-happens to the outer world's, which returns at the end.
+A generator that the application makes is its own business (``random.Random(7)``), but for the seed
+when it has none: that is drawn by whoever makes it.  What test tools do meanwhile to the global
+generator (pytest-randomly seeds it before every phase of a test) happens to the outer world's, which
+returns at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from tqsim.kernel.chance import Draws
 from tqsim.kernel.loop import Loop
-from tqsim.kernel.patches import Patches, is_exempt
+from tqsim.kernel.patches import Patches, asking_module, is_exempt, named
 
 __all__ = ["Randomness"]
 
@@ -32,6 +33,11 @@ _FUNCTIONS: Final = (
     "getstate", "setstate", "seed",
 )  # fmt: skip
 _STEERING: Final = ("getstate", "setstate", "seed")
+_REAL_SEED: Final = random.Random.seed
+_SEED_SIZE: Final = 16
+#: It makes a generator when it first looks for a folder, once in an interpreter, which must shift no
+#: draw; its other names come from :mod:`tqsim.kernel.temporary_names`.
+_SEEDED_BY_SYSTEM: Final = "tempfile"
 _REAL_URANDOM: Final = os.urandom
 _REAL_UUID1: Final = uuid.uuid1
 _REAL_UUID4: Final = uuid.uuid4
@@ -49,7 +55,7 @@ class Randomness:
         self._loop = loop
         self._epoch_us = epoch_us
         self._node = _LOCALLY_ADMINISTERED | 1
-        self._outside = random.Random()
+        self._outside = random.Random(0)
 
     def draws(self) -> Draws | None:
         """The source of the running fiber, or ``None`` outside the simulation."""
@@ -90,7 +96,11 @@ class Randomness:
         return result
 
     def install(self, patches: Patches, seed: int) -> None:
-        """Seed the global generator and put its state back afterwards; numpy's likewise."""
+        """Seed the global generator and put its state back afterwards; numpy's likewise.
+
+        Generators that are seeded with nothing get a seed from their drawer meanwhile.
+        """
+        patches.set(random.Random, "seed", self._seeding())
         self._outside.setstate(_GLOBAL.getstate())
         _GLOBAL.seed(seed)
         patches.on_undo(lambda: _GLOBAL.setstate(self._outside.getstate()))
@@ -99,6 +109,16 @@ class Randomness:
             numpy_state = numpy_random.get_state()
             numpy_random.seed(seed % (1 << 32))
             patches.on_undo(lambda: numpy_random.set_state(numpy_state))
+
+    def _seeding(self) -> Callable[..., None]:
+        def seed(generator: Any, a: Any = None, version: int = 2) -> None:
+            if a is None and generator is not self._outside:
+                draws, module = self.draws(), asking_module("random", __name__)
+                if draws is not None and module != _SEEDED_BY_SYSTEM and not is_exempt(module):
+                    a = draws.bytes_apart("generator", _SEED_SIZE)
+            _REAL_SEED(generator, a, version)
+
+        return named(seed, _REAL_SEED)
 
     def _drawing(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         is_steering = name in _STEERING
@@ -112,9 +132,7 @@ class Randomness:
                 generator = self._outside
             return getattr(generator, name)(*args, **kwargs)
 
-        draw.__name__ = draw.__qualname__ = name
-        draw.__doc__ = original.__doc__
-        return draw
+        return named(draw, original)
 
     def _uuid1(self, draws: Draws, node: int | None, clock_seq: int | None) -> uuid.UUID:
         ticks = (self._epoch_us() + _GREGORIAN_US) * 10 + draws.generator.randrange(10)

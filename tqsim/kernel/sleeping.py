@@ -1,4 +1,4 @@
-"""``time.sleep`` and the readiness calls of ``select``, in virtual time.
+"""``time.sleep`` in virtual time.
 
 The main name is :class:`Sleeping`.
 """

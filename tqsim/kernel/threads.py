@@ -11,7 +11,6 @@ from __future__ import annotations
 import _queue
 import _thread
 import queue
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.kernel.fibers import Fiber, FiberExit
 from tqsim.kernel.locks import VirtualLock, VirtualRLock
 from tqsim.kernel.loop import Loop
-from tqsim.kernel.patches import Patches, is_exempt
+from tqsim.kernel.patches import Patches, asking_module, is_tool
 
 __all__ = ["Threading"]
 
@@ -30,12 +29,9 @@ _REAL_ALLOCATE_LOCK: Final = _thread.allocate_lock  # the same object up to Pyth
 _REAL_RLOCK: Final = threading.RLock
 _REAL_C_RLOCK: Final = _thread.RLock
 _REAL_GET_IDENT: Final = _thread.get_ident
-_REAL_GET_NATIVE_ID: Final = threading.get_native_id
 _REAL_START: Final = threading.Thread.start
 _REAL_JOIN: Final = threading.Thread.join
 _REAL_IS_ALIVE: Final = threading.Thread.is_alive
-_IN_BETWEEN: Final = ("threading", __name__)
-_IDENT_BASE: Final = 1 << 48
 
 
 class Threading:
@@ -55,13 +51,6 @@ class Threading:
         def make_rlock() -> Any:
             return VirtualRLock(loop) if self._is_inside() and not _is_for_a_tool() else _REAL_C_RLOCK()
 
-        def get_ident() -> int:
-            fiber = loop.current
-            real = _REAL_GET_IDENT()
-            if fiber is None or fiber.thread is None or real != loop.os_thread:
-                return real
-            return _IDENT_BASE + fiber.ident
-
         def make_simple_queue() -> Any:
             return queue._PySimpleQueue() if self._is_inside() else _queue.SimpleQueue()  # type: ignore[attr-defined]
 
@@ -70,7 +59,6 @@ class Threading:
             _REAL_ALLOCATE_LOCK: make_lock,
             _REAL_RLOCK: make_rlock,
             _REAL_C_RLOCK: make_rlock,
-            _REAL_GET_IDENT: get_ident,
             _queue.SimpleQueue: make_simple_queue,
         }
 
@@ -111,15 +99,8 @@ class Threading:
 
 
 def _is_for_a_tool() -> bool:
-    """Whether a tool such as pytest-timeout asks, which must go on in real time.
-
-    Who asks is the first caller outside ``threading`` itself, and outside this module.
-    """
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__") in _IN_BETWEEN:
-        frame = frame.f_back
-    name = frame.f_globals.get("__name__") or ""
-    return is_exempt(name) and not name.startswith("tqsim.")  # below a fiber stands the loop
+    """Whether a tool such as pytest-timeout asks, which must go on in real time."""
+    return is_tool(asking_module("threading", __name__))  # below a fiber stands the loop, which is no tool
 
 
 def _start(loop: Loop, thread: Any) -> None:
@@ -127,11 +108,8 @@ def _start(loop: Loop, thread: Any) -> None:
     if hasattr(thread, "_tqsim_fiber") or thread._started.is_set():
         raise RuntimeError("threads can only be started once")
     starter = loop.require_current()
-    holder: list[Fiber] = []
 
     def body() -> None:
-        ident = _IDENT_BASE + holder[0].ident
-        threading._active[ident] = thread  # type: ignore[attr-defined]
         try:
             thread.run()
         except FiberExit:
@@ -139,15 +117,14 @@ def _start(loop: Loop, thread: Any) -> None:
         except BaseException:  # noqa: BLE001 - as threading.Thread._bootstrap_inner; SystemExit is silent there
             thread._invoke_excepthook(thread)
         finally:
-            threading._active.pop(ident, None)  # type: ignore[attr-defined]
+            threading._active.pop(thread._ident, None)  # type: ignore[attr-defined]
             _mark_ended(thread)
 
     fiber = loop.spawn(body, thread.name, starter.process, starter.draws)
     fiber.thread = thread
-    holder.append(fiber)
     thread._tqsim_fiber = fiber
-    thread._ident = _IDENT_BASE + fiber.ident
-    thread._native_id = _REAL_GET_NATIVE_ID()
+    thread._ident, thread._native_id = fiber.thread_ident, fiber.native_id
+    threading._active[thread._ident] = thread  # type: ignore[attr-defined]
     thread._started.set()
 
 

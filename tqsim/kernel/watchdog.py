@@ -3,8 +3,9 @@
 The main name is :class:`Watchdog`.  A native lock, a C extension or an endless computation stops
 virtual time altogether.  A real thread looks every second whether the loop has moved; when it has
 not for the given time, every thread's stack goes to standard error and the main thread is
-interrupted; when that does not help, the interpreter is aborted.  It is off under a debugger, also
-one that starts in the middle of a task (``breakpoint()``).
+interrupted; when that does not help, or the simulation runs in another thread than the main one,
+the interpreter is aborted.  It is off under a debugger, also one that starts in the middle of a task
+(``breakpoint()``).
 """
 
 from __future__ import annotations

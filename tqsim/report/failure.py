@@ -1,22 +1,28 @@
-"""A failed check as a block for a terminal: :func:`failure_block`.
+"""The message of a failed check as a block for a terminal: :func:`failure_block`.
 
-The words are those of the error; only the frame and the emphasis are added.
+The words are those of the message.  There is no frame, so that ids can be copied.
 """
 
 from __future__ import annotations
 
-from rich.panel import Panel
+from typing import Final
+
 from rich.text import Text
 
-from tqsim.errors import CheckFailed
+from tqsim.report.lines import broken
+
+_INDENT: Final = "  "
 
 
-def failure_block(error: CheckFailed) -> Panel:
-    """Return the message of a failed check in a frame, with the line that reproduces the run in bold."""
-    body = Text()
-    lines = str(error).splitlines()
-    for number, line in enumerate(lines):
-        last = number == len(lines) - 1
-        emphasis = "bold" if last or not line.startswith(" ") else ""
-        body.append(line if last else f"{line}\n", style=emphasis)
-    return Panel(body, title="Check failed", title_align="left", border_style="red")
+def failure_block(title: str, message: str, width: int) -> Text:
+    """Return a title and, below it, the message, in which what stands furthest left is bold.
+
+    Lines are broken to ``width`` columns between words; print the block with ``soft_wrap=True``, which keeps
+    a word whole that is longer.
+    """
+    block = Text(title, style="bold red")
+    for line in message.splitlines():
+        emphasis = "not bold default" if line.startswith(" ") else "bold default"
+        for part in broken(f"{_INDENT}{line}", width):
+            block.append(f"\n{part}", style=emphasis)
+    return block

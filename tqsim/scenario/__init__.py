@@ -1,9 +1,10 @@
 """One story in a file: an application, the world around it, what goes wrong, and what must hold.
 
 Start at :func:`load_file` and :func:`run`.  Bottom to top: ``kinds``, ``expectations`` and ``schema``
-say what may be written; ``lines`` and ``places`` know where it stands; ``decoding``, ``overrides`` and
-``loading`` turn a file into scenarios; ``importing`` and ``references`` find what they name;
-``running`` makes simulations of them, and ``figures`` and ``outcome`` say what came of it.
+say what may be written; ``written``, ``lines`` and ``places`` know how it is written and where;
+``decoding``, ``overrides`` and ``loading`` turn a file into scenarios; ``importing`` and ``references``
+find what they name; ``running`` makes simulations of them, and ``judging``, ``figures`` and ``outcome``
+say what came of it.
 """
 
 from __future__ import annotations

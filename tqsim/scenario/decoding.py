@@ -16,6 +16,7 @@ from msgspec.structs import fields
 from tqsim.errors import UsageError
 from tqsim.scenario.lines import KeyPath
 from tqsim.scenario.places import Places, dotted, nearest
+from tqsim.scenario.written import written
 
 __all__ = ["decode"]
 
@@ -82,7 +83,7 @@ def _chosen(structs: list[Any], table: Mapping[str, Any], path: KeyPath, places:
         guess = f" {advice[0].upper()}{advice[1:]}" if advice.endswith("?") else ""
         raise places.error(
             (*path, tag_field),
-            f"{dotted((*path, tag_field))}={tag!r} is unknown; expected one of: {names}.{guess}",
+            f"{dotted((*path, tag_field))}={written(tag)} is unknown; expected one of: {names}.{guess}",
         )
     return by_tag[tag]
 
@@ -93,23 +94,27 @@ def _plain(members: list[Any], value: Any, path: KeyPath, places: Places) -> Any
             converted = msgspec.convert(value, member)
         except msgspec.ValidationError:
             continue
-        _verify(member, converted, path, places)
-        return converted
+        if _is_verified(member, converted, path):
+            return converted
     raise _wrong(path, value, _described(members), places)
 
 
-def _verify(member: Any, value: Any, path: KeyPath, places: Places) -> None:
-    for meta in _metas(member):
-        verify = (meta.extra or {}).get("verify")
-        if verify is not None:
-            try:
-                verify(value, dotted(path))
-            except UsageError as error:
-                raise places.error(path, str(error)) from None
+def _is_verified(member: Any, value: Any, path: KeyPath) -> bool:
+    """Whether a value passes the closer look that its kind asks for.
+
+    What the look itself would say is for Python; the kind's description is for the reader of a file.
+    """
+    looks = [meta.extra["verify"] for meta in _metas(member) if meta.extra and meta.extra.get("verify")]
+    try:
+        for verify in looks:
+            verify(value, dotted(path))
+    except UsageError:
+        return False
+    return True
 
 
 def _wrong(path: KeyPath, value: Any, expected: str, places: Places) -> UsageError:
-    return places.error(path, f"{dotted(path)}={value!r} is wrong; expected {expected}.")
+    return places.error(path, f"{dotted(path)}={written(value)} is wrong; expected {expected}.")
 
 
 def _described(members: list[Any]) -> str:

@@ -1,7 +1,8 @@
 """What a scenario expects: one struct per check, and the check that it stands for.
 
-The main names are :data:`Expectation` and :func:`build`.  The keys of a struct are the arguments of the
-function in :mod:`tqsim.checks` that its ``check`` names; ``lost`` is a check of scenarios alone.
+The main names are :data:`Expectation`, :func:`build` and :func:`described`.  The keys of a struct are the
+arguments of the function in :mod:`tqsim.checks` that its ``check`` names; ``lost`` is a check of scenarios
+alone.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from types import MappingProxyType
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
+from msgspec.structs import fields
 
 from tqsim import checks
 from tqsim.checks import Check, Verdict, Violation
+from tqsim.checks.arguments import call_text, counted
 from tqsim.history import History
-from tqsim.scenario.kinds import Count, Duration, Fraction, Items, Switch, Text, Texts
+from tqsim.scenario.kinds import Count, Duration, Durations, Fraction, Switch, Text, Texts
+from tqsim.scenario.written import written
 
 __all__ = [
     "AtMostRuns",
@@ -32,10 +36,15 @@ __all__ = [
     "Succeeded",
     "Throughput",
     "build",
+    "described",
     "lost",
 ]
 
 _OWN: Final = ("variant",)
+#: Keys that say whom an expectation is about; they come last in its description.
+_ABOUT: Final = ("task", "allow_empty")
+#: Keys whose default goes without saying.
+_OBVIOUS: Final = ("of", "by")
 
 
 class _Expected(Struct, frozen=True, kw_only=True, tag_field="check"):
@@ -72,8 +81,8 @@ class NoOverlap(_OfTasks, frozen=True, kw_only=True, tag="no_overlap"):
 class RetryDelays(_OfTasks, frozen=True, kw_only=True, tag="retry_delays"):
     """The delay of every retry is as expected."""
 
-    expected: Items | None = None
-    within: Items | None = None
+    expected: Durations | None = None
+    within: Durations | None = None
     tolerance: Duration = 0
 
 
@@ -143,7 +152,7 @@ Expectation: TypeAlias = (
 
 
 def build(expectation: Expectation) -> Check:
-    """Return the check that an expectation stands for.
+    """Return the check that an expectation stands for, called as :func:`described`.
 
     Raises :class:`~tqsim.UsageError` for arguments that the check refuses.
     """
@@ -152,12 +161,27 @@ def build(expectation: Expectation) -> Check:
         for name in expectation.__struct_fields__
         if name not in _OWN and getattr(expectation, name) is not None
     }
-    return _FACTORIES[str(expectation.__struct_config__.tag)](**options)
+    check = _FACTORIES[str(expectation.__struct_config__.tag)](**options)
+    return Check(described(expectation), check.judge)
+
+
+def described(expectation: Expectation) -> str:
+    """Return an expectation in the words of the file, such as ``at_most_runs (n = 2, task = "shop.mail")``.
+
+    Defaults are told too, unless they go without saying.
+    """
+    told = []
+    for item in sorted(fields(expectation), key=lambda item: item.name in _ABOUT):
+        value = getattr(expectation, item.name)
+        goes_without_saying = value == item.default and (not value or item.name in _OBVIOUS)
+        if item.name not in _OWN and not goes_without_saying:
+            told.append(f"{item.name} = {written(value)}")
+    options = f" ({', '.join(told)})" if told else ""
+    return f"{expectation.__struct_config__.tag}{options}"
 
 
 def lost(*, count: int, task: str | None = None, allow_empty: bool = False) -> Check:
     """Exactly ``count`` tasks are lost: delivered, cut off, and given to nobody again."""
-    named = "" if task is None else f", task={task!r}"
 
     def judge(history: History) -> Verdict:
         lives = history.tasks(task)
@@ -167,11 +191,12 @@ def lost(*, count: int, task: str | None = None, allow_empty: bool = False) -> C
         found = {life.id for life in lives if life.state == "lost"}
         if len(found) == count:
             return Verdict(judged=len(lives))
-        total = Violation(None, f"{len(found)} of {len(lives)} tasks are lost; expected {count}.")
+        verb = "is" if 1 in (len(found), len(lives)) else "are"
+        total = Violation(None, f"{len(found)} of {counted(len(lives), 'task')} {verb} lost; expected {count}.")
         each = (violation for violation in unfinished.violations if violation.task_id in found)
         return Verdict((total, *each), len(lives))
 
-    return Check(f"lost(count={count}{named})", judge)
+    return Check(call_text("lost", count=count, task=task, allow_empty=allow_empty), judge)
 
 
 _FACTORIES: Final[Mapping[str, Callable[..., Check]]] = MappingProxyType(

@@ -50,7 +50,7 @@ def find_application(path: str, argument: str) -> Celery:
     """
     app = find_object(path, argument)
     if not isinstance(app, Celery):
-        raise UsageError(f"{argument}={path!r} is a {type(app).__name__}; expected a Celery application.")
+        raise UsageError(f"{argument}={path!r} is of type {type(app).__name__!r}; expected a Celery application.")
     app.finalize(auto=True)
     try:
         app.loader.import_default_modules()
@@ -70,6 +70,13 @@ def task_names(app: Celery) -> list[str]:
 
 
 def _broken(path: str, argument: str, what: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"{argument}={path!r}: importing {what} failed with {type(error).__name__}: {error}{_where(error)}."
+    )
+
+
+def _where(error: Exception) -> str:
+    if isinstance(error, (ImportError, SyntaxError)):
+        return ""  # both say it themselves
     last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f" ({last.filename}, line {last.lineno})" if not isinstance(error, ImportError) else ""
-    return UsageError(f"{argument}={path!r}: importing {what} failed with {type(error).__name__}: {error}{where}.")
+    return f" ({last.filename}, line {last.lineno})"

@@ -19,6 +19,7 @@ from tqsim.scenario.lines import key_lines
 from tqsim.scenario.overrides import Override, apply, merge
 from tqsim.scenario.places import Places, nearest
 from tqsim.scenario.schema import Scenario
+from tqsim.scenario.written import written
 
 __all__ = ["Story", "Variant", "load", "load_file"]
 
@@ -51,7 +52,7 @@ def load_file(path: str | Path, overrides: Sequence[Override] = ()) -> Story:
     Raises :class:`~tqsim.UsageError` if it cannot be read, and as :func:`load` does.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: the file cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
@@ -76,11 +77,11 @@ def load(text: str, source: str, overrides: Sequence[Override] = ()) -> Story:
 def _variants(table: dict[str, Any], places: Places) -> list[str]:
     names = table.get("variants", {})
     if not isinstance(names, dict):
-        raise places.error(("variants",), f"variants={names!r} is wrong; expected tables such as [variants.a].")
+        raise places.error(("variants",), f"variants={written(names)} is wrong; expected tables such as [variants.a].")
     for name, changes in names.items():
         path = ("variants", name)
         if not isinstance(changes, dict):
-            raise places.error(path, f"variants.{name}={changes!r} is wrong; expected a table of changes.")
+            raise places.error(path, f"variants.{name}={written(changes)} is wrong; expected a table of changes.")
         for key in ("variants", "compare"):
             if key in changes:
                 raise places.error((*path, key), f"a variant cannot change {key!r}, which is about all of them.")
@@ -106,14 +107,14 @@ def _require_known_variants(scenario: Scenario, places: Places, names: list[str]
         for name in [wanted] if isinstance(wanted, str) else wanted or []:
             if name not in names:
                 path = ("expect", key, "variant")
-                raise places.error(path, f"expect.{key}.variant={name!r} is unknown; {nearest(name, names)}")
+                raise places.error(path, f"expect.{key}.variant={written(name)} is unknown; {nearest(name, names)}")
     for key, comparison in scenario.compare.items():
         for side in ("larger", "smaller"):
             name = getattr(comparison, side)
             if name not in names:
                 path = ("compare", key, side)
-                raise places.error(path, f"compare.{key}.{side}={name!r} is no variant; {nearest(name, names)}")
+                raise places.error(path, f"compare.{key}.{side}={written(name)} is no variant; {nearest(name, names)}")
         if comparison.figure not in FIGURES:
             path = ("compare", key, "figure")
             advice = nearest(comparison.figure, FIGURES)
-            raise places.error(path, f"compare.{key}.figure={comparison.figure!r} is unknown; {advice}")
+            raise places.error(path, f"compare.{key}.figure={written(comparison.figure)} is unknown; {advice}")

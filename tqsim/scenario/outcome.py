@@ -14,15 +14,17 @@ __all__ = ["Judgement", "Outcome", "VariantOutcome"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One expectation judged: its ``name``, the call or comparison in words, and what it found.
+    """One expectation judged: its ``name``, what is expected in words, and what was found.
 
-    ``details`` is the text of the failure, empty if it is met; ``judged`` is how much was looked at.
+    ``place`` is where the expectation stands and ``details`` the text of the failure, empty if it is met;
+    ``judged`` is how much was looked at, and ``variant`` is empty for a comparison of variants.
     """
 
     name: str
     words: str
-    variant: str
+    place: str
     is_met: bool
+    variant: str = ""
     judged: int = 0
     details: str = ""
 

@@ -17,6 +17,7 @@ from tqsim.errors import UsageError
 from tqsim.scenario.lines import KeyPath
 from tqsim.scenario.places import Places, dotted, nearest
 from tqsim.scenario.schema import Scenario
+from tqsim.scenario.written import written
 
 __all__ = ["Override", "apply", "merge"]
 
@@ -68,7 +69,7 @@ def apply(override: Override, table: Mapping[str, Any], places: Places) -> tuple
             _require_key(path[0], override)
         inner[path[-1]] = override.value
     else:
-        raise UsageError(f"{override.origin}: {dotted(path[:-1])} is {inner!r}, which has no keys.")
+        raise UsageError(f"{override.origin}: {dotted(path[:-1])} is {written(inner)}, which has no keys.")
     return changed, places.overridden(path, override.origin)
 
 
@@ -98,7 +99,7 @@ def _step(inner: Any, key: str, path: KeyPath, override: Override) -> Any:
     if isinstance(inner, list):
         return inner[_index(inner, key, path, override)]
     if not isinstance(inner, dict):
-        raise UsageError(f"{override.origin}: {dotted(path)} is {inner!r}, which has no keys.")
+        raise UsageError(f"{override.origin}: {dotted(path)} is {written(inner)}, which has no keys.")
     if not path:
         _require_key(key, override)
         if key in _SINGLE or key == _NAMED_BY_TASK:

@@ -17,6 +17,8 @@ from tqsim.scenario.lines import KeyPath
 __all__ = ["Places", "dotted", "nearest"]
 
 _ARGUMENT: Final = re.compile(r"(\w+)(?=[=\[])")
+#: How the API names what an error is about; the path of a table says it better.
+_SUBJECT: Final = re.compile(r"\A(?:beat|load|service|worker) '[^']*': ")
 
 
 class Places:
@@ -70,6 +72,7 @@ class Places:
             raise type(error)(self._placed(path, str(error))) from error.__cause__
 
     def _placed(self, path: KeyPath, text: str) -> str:
+        text = _SUBJECT.sub("", text) if path else text
         named = _ARGUMENT.match(text)
         if named is not None and self._has((*path, named[1])):
             prefix = f"{dotted(path)}." if path else ""

@@ -11,6 +11,7 @@ from typing import Any
 
 from celery import Celery
 
+from tqsim.broker.rabbitmq.topics import matches, words
 from tqsim.errors import UsageError
 from tqsim.scenario.importing import task_names
 from tqsim.scenario.lines import KeyPath
@@ -64,11 +65,13 @@ def _require_queues(scenario: Scenario, apps: Applications, places: Places) -> N
         consumed.update(dict.fromkeys(worker.queues or declared))
     for name, load in scenario.load.items():
         app = _application_of(load.task, apps)
-        queue = load.options.queue or _routed(app, load.task, ("load", name, "task"), places)
-        if load.enabled and queue not in consumed:
+        asked = load.options.queue
+        queues = [asked] if asked else _routed(app, load.task, ("load", name, "task"), places)
+        if load.enabled and queues and not any(queue in consumed for queue in queues):
             raise places.error(
-                ("load", name, "options", "queue") if load.options.queue else ("load", name, "task"),
-                f"load.{name} sends to queue {queue!r}, which no worker consumes; {_consumed(consumed)}",
+                ("load", name, "options", "queue") if asked else ("load", name, "task"),
+                f"load.{name} sends to queue {' and '.join(map(repr, queues))}, which no worker consumes; "
+                f"{_consumed(consumed)}",
             )
 
 
@@ -87,12 +90,31 @@ def _application_of(task: str, apps: Applications) -> Celery:
     return next(app for app in apps.values() if task in app.tasks)
 
 
-def _routed(app: Celery, task: str, path: KeyPath, places: Places) -> str:
-    """Return the queue to which the application's own routes send a task."""
-    queues = app.amqp.Queues(app.conf.task_queues)
+def _routed(app: Celery, task: str, path: KeyPath, places: Places) -> list[str]:
+    """Return the queues to which the application's own routes send a task; none where that is not known."""
+    declared = app.amqp.Queues(app.conf.task_queues)
     try:
-        route: dict[str, Any] = app.amqp.Router(queues).route({}, task)
+        route: dict[str, Any] = app.amqp.Router(declared).route({}, task)
     except Exception as error:
         raise UsageError(f"{places.of(path)}: the application cannot route {task!r}: {error}") from error
     queue = route.get("queue")
-    return str(getattr(queue, "name", queue or app.conf.task_default_queue))
+    if queue is not None:
+        return [str(getattr(queue, "name", queue))]
+    if route.get("exchange"):
+        return _bound(declared.values(), route)
+    return [str(route.get("routing_key") or app.conf.task_default_queue)]
+
+
+def _bound(queues: Iterable[Any], route: Mapping[str, Any]) -> list[str]:
+    """Return those of the application's queues that an exchange leads to; a headers exchange tells too late."""
+    exchange = str(getattr(route["exchange"], "name", route["exchange"]))
+    key = str(route.get("routing_key") or "")
+    found = []
+    for queue in queues:
+        if queue.exchange is None or queue.exchange.name != exchange:
+            continue
+        kind, bound = queue.exchange.type, str(queue.routing_key or "")
+        is_match = {"fanout": True, "direct": bound == key, "topic": matches(words(bound), words(key))}
+        if is_match.get(kind, False):
+            found.append(str(queue.name))
+    return found

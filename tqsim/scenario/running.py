@@ -5,25 +5,25 @@ Everything goes through the public API, so a scenario can be written again in Py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
+from celery import Celery
 
 from tqsim import durations, faults, load
-from tqsim.broker.profile import RabbitMQ, Redis
-from tqsim.checks import Check, run_checks
+from tqsim.broker.profile import RabbitMQ, Redis, profile_for
+from tqsim.checks import Check
 from tqsim.durations import Duration
-from tqsim.errors import CheckFailed, UsageError
-from tqsim.history import History, moments
+from tqsim.errors import NoProgress, UnsupportedError, UsageError
 from tqsim.load import Arrivals, Distribution
 from tqsim.scenario.expectations import build
-from tqsim.scenario.figures import figure, figure_text
 from tqsim.scenario.importing import find_application, find_object
+from tqsim.scenario.judging import compared, judged, notices, troubles
 from tqsim.scenario.kinds import per_second
 from tqsim.scenario.loading import Story, Variant
-from tqsim.scenario.outcome import Judgement, Outcome, VariantOutcome
+from tqsim.scenario.outcome import Outcome, VariantOutcome
 from tqsim.scenario.references import Applications, require_known_names
 from tqsim.scenario.schema import (
     BrokerRestart,
@@ -36,6 +36,7 @@ from tqsim.scenario.schema import (
     Worker,
     WorkerKill,
 )
+from tqsim.scenario.written import written
 from tqsim.simulation import ClientHandle, Simulation
 
 __all__ = ["Observer", "run"]
@@ -52,6 +53,7 @@ class _Prepared:
 
     variant: Variant
     apps: Applications
+    broker: RabbitMQ | Redis
     checks: dict[str, Check]
 
 
@@ -63,13 +65,14 @@ def run(story: Story, *, reproduction: str = "", observer: Observer | None = Non
     """
     prepared = [_prepare(variant) for variant in story.variants]
     outcomes = tuple(_run(item, reproduction, observer) for item in prepared)
-    return Outcome(outcomes, tuple(_comparisons(story, outcomes)))
+    return Outcome(outcomes, compared(story, outcomes))
 
 
 def _prepare(variant: Variant) -> _Prepared:
     scenario, places = variant.scenario, variant.places
     with places.located(()):
         apps = {"": find_application(scenario.app, "app")}
+    broker = _broker(variant, apps[""])
     for name, worker in scenario.workers.items():
         with places.located(("workers", name)):
             apps[name] = apps[""] if worker.app is None else find_application(worker.app, "app")
@@ -82,15 +85,26 @@ def _prepare(variant: Variant) -> _Prepared:
             check = build(expectation)
         if names is None or variant.name in names:
             checks[name] = check
-    return _Prepared(variant, apps, checks)
+    return _Prepared(variant, apps, broker, checks)
+
+
+def _set_up(path: str) -> None:
+    """Call the scenario's own ``setup``, whose errors are its author's."""
+    setup = find_object(path, "setup")
+    if not callable(setup):
+        raise UsageError(f"{path!r} is of type {type(setup).__name__!r}; expected a function without arguments.")
+    try:
+        setup()
+    except Exception as error:
+        raise UsageError(f"{path!r} raised {type(error).__name__}: {error}.") from error
 
 
 def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> VariantOutcome:
     variant, apps = prepared.variant, prepared.apps
     scenario, places = variant.scenario, variant.places
     if scenario.setup is not None:
-        with places.located(()):
-            find_object(scenario.setup, "setup")()
+        with places.located(("setup",)):
+            _set_up(scenario.setup)
     with places.located(()):
         simulation = Simulation(
             apps[""],
@@ -100,7 +114,7 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
             timezone=scenario.timezone,
             preemption=scenario.preemption,
             isolate_globals=scenario.isolate_globals,
-            broker=_broker(variant),
+            broker=prepared.broker,
             reproduction=reproduction,
         )
     with simulation as sim:
@@ -109,21 +123,32 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
             length = scenario.run.length
             observer(variant.name, sim, None if length is None else durations.microseconds(length))
         _pass_time(sim, variant)
-        troubles = tuple(_troubles(clients))
-    judgements = tuple(_judged(sim.history, name, check, variant.name) for name, check in prepared.checks.items())
-    return VariantOutcome(variant.name, sim.history, judgements, troubles, tuple(_notices(sim.history)))
+        ended_early = troubles(clients)
+    judgements = judged(sim.history, prepared.checks, variant)
+    return VariantOutcome(variant.name, sim.history, judgements, ended_early, notices(sim.history))
 
 
-def _broker(variant: Variant) -> RabbitMQ | Redis | None:
-    broker = variant.scenario.broker
-    if broker is None:
-        return None
-    if broker.profile == "redis":
-        return Redis(**_given(broker, "version", "persistence"))
-    if broker.persistence is not None:
-        with variant.places.located(("broker", "persistence")):
-            raise UsageError(f'persistence={broker.persistence!r} is only for profile = "redis".')
-    return RabbitMQ(**_given(broker, "version"))
+def _broker(variant: Variant, app: Celery) -> RabbitMQ | Redis:
+    """Return the file's broker, or the one that the application's URL names.
+
+    Raises :class:`~tqsim.UnsupportedError` if that one is not simulated.
+    """
+    wanted = variant.scenario.broker
+    if wanted is not None and wanted.profile == "redis":
+        return Redis(**_given(wanted, "version", "persistence"))
+    if wanted is not None:
+        if wanted.persistence is not None:
+            with variant.places.located(("broker", "persistence")):
+                raise UsageError(f'persistence={wanted.persistence!r} is only for profile = "redis".')
+        return RabbitMQ(**_given(wanted, "version"))
+    try:
+        return profile_for(app)
+    except UnsupportedError as error:
+        reason = str(error).partition(" Pass Simulation(")[0]  # what follows is the remedy in Python
+        raise UnsupportedError(
+            f"{variant.places.of(('app',))}: app={written(variant.scenario.app)}: {reason} "
+            'Add the table [broker] with profile = "rabbitmq" or "redis" to run it on a simulated server all the same.'
+        ) from None
 
 
 def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str, ClientHandle]:
@@ -164,10 +189,15 @@ def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str,
 
 def _pass_time(sim: Simulation, variant: Variant) -> None:
     wanted = variant.scenario.run
-    if wanted.length is not None:
-        sim.run(for_=wanted.length)
-    if wanted.until_idle or (wanted.until_idle is None and wanted.length is None):
-        sim.run_until_idle(limit=wanted.limit)
+    try:
+        if wanted.length is not None:
+            sim.run(for_=wanted.length)
+        if wanted.until_idle or (wanted.until_idle is None and wanted.length is None):
+            sim.run_until_idle(limit=wanted.limit)
+    except NoProgress as verdict:
+        if not variant.name:
+            raise
+        raise NoProgress(f"Variant {variant.name!r}: {verdict}") from verdict
 
 
 def _given(struct: msgspec.Struct, *names: str) -> dict[str, Any]:
@@ -234,56 +264,3 @@ def _numbered(value: Any, number: int) -> Any:
     if isinstance(value, dict):
         return {key: _numbered(item, number) for key, item in value.items()}
     return value
-
-
-def _troubles(clients: dict[str, ClientHandle]) -> list[str]:
-    troubles = []
-    for name, client in clients.items():
-        if client.is_done:
-            try:
-                client.result()
-            except Exception as error:  # noqa: BLE001 - whatever a publish raises is told in words
-                troubles.append(f"load {name!r} ended early with {type(error).__name__}: {error}")
-    return troubles
-
-
-def _notices(history: History) -> list[str]:
-    failed: dict[str, list[str]] = {}
-    for moment in history.moments_named(moments.TASK_UNPUBLISHED):
-        failed.setdefault(moment.process, []).append(str(moment.fields["error"]))
-    return [
-        f"load {name!r}: {len(errors)} could not be published, the first because of {errors[0]}"
-        for name, errors in failed.items()
-    ]
-
-
-def _judged(history: History, name: str, check: Check, variant: str) -> Judgement:
-    try:
-        (verdict,) = run_checks(history, [check])
-    except CheckFailed as failure:
-        details = str(failure).removesuffix(f"\n{history.info.line}")
-        return Judgement(name, check.name, variant, is_met=False, details=details)
-    return Judgement(name, check.name, variant, is_met=True, judged=verdict.judged)
-
-
-def _comparisons(story: Story, outcomes: Sequence[VariantOutcome]) -> list[Judgement]:
-    histories = {outcome.name: outcome.history for outcome in outcomes}
-    judgements = []
-    for name, wanted in story.first.compare.items():
-        larger = figure(wanted.figure, histories[wanted.larger])
-        smaller = figure(wanted.figure, histories[wanted.smaller])
-        shown = [figure_text(wanted.figure, value) for value in (larger, smaller)]
-        factor = "" if wanted.times == 1 else f"{wanted.times:g} x "
-        is_met = larger > wanted.times * smaller
-        words = f"{wanted.figure}: {shown[0]} > {factor}{shown[1]}"
-        details = (
-            ""
-            if is_met
-            else f"{wanted.figure} is {shown[0]} in {wanted.larger!r} and {shown[1]} in {wanted.smaller!r}; "
-            f"expected more than {factor or '1 x '}{wanted.smaller!r} in {wanted.larger!r}."
-        )
-        if not is_met:
-            words = f"{wanted.figure} > {factor}{wanted.smaller}"
-        variant = f"{wanted.larger} > {wanted.smaller}"
-        judgements.append(Judgement(name, words, variant, is_met, judged=2, details=details))
-    return judgements

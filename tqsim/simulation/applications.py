@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from celery import Celery
+from celery._state import get_current_task
 from celery.app.amqp import AMQP
 
 from tqsim.errors import UsageError
@@ -65,6 +66,7 @@ class Applications:
             kernel.patches.set_item(cell.namespace, cell.key, cell.fresh(kernel.main))
         kernel.make_local(places)
         results.install(kernel)
+        kernel.describe_task = _describe_task
         for app in self._apps:
             self._install(kernel, app)
         self._adopt_on_first_use(kernel)
@@ -156,3 +158,9 @@ def _functions_of(app: Any) -> Iterator[Any]:
     for task in app.tasks.values():
         run = getattr(task, "run", None)
         yield getattr(run, "__func__", run)
+
+
+def _describe_task() -> str:
+    """The task that the running code belongs to, in words for an error."""
+    task = get_current_task()
+    return "" if task is None else f" in task {task.name}[{task.request.id}]"

@@ -22,7 +22,7 @@ __all__ = ["DEFAULT_START", "Settings", "installed_versions"]
 
 DEFAULT_START: Final = "2030-01-01T00:00:00Z"
 _PREEMPTED: Final = ("random", "pct")
-_ADDRESS: Final = re.compile(r".+:\d+|/.+")
+_ADDRESS: Final = re.compile(r"/.+|[^/\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +73,8 @@ class Settings:
         for address in self.allow_network:
             if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
                 raise UsageError(
-                    f'allow_network has {address!r}; expected "host:port" such as "localhost:5432", or the path of a '
-                    "Unix socket."
+                    f'allow_network has {address!r}; expected "host:port" such as "localhost:5432", a host, or the '
+                    "path of a Unix socket."
                 )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import logging
 import platform
-import resource
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
@@ -25,7 +24,6 @@ import celery.bootsteps
 import celery.platforms
 import celery.utils.nodenames
 import celery.worker.components
-import celery.worker.worker
 import kombu.common
 import kombu.messaging
 from celery import signals
@@ -33,14 +31,12 @@ from celery.app.task import Task as BaseTask
 from kombu.asynchronous.semaphore import DummyLock
 
 from tqsim.kernel import Kernel
+from tqsim.kernel.hosts import HOST_NAME
 from tqsim.kernel.patches import Patches
 from tqsim.worker.commands import keep_commands
 from tqsim.worker.hub import hub_class, timer_class
 
-__all__ = ["HOST_NAME", "pin", "pin_app", "replacements"]
-
-#: The host that every simulated process runs on.
-HOST_NAME: Final = "sim"
+__all__ = ["pin", "pin_app", "replacements"]
 
 _REAL_GENERATE_OID: Final = kombu.common.generate_oid
 _REAL_GETHOSTNAME: Final = celery.utils.nodenames.gethostname
@@ -56,7 +52,7 @@ def replacements(kernel: Kernel) -> dict[Any, Any]:
             index = len(seen)
             seen.append(instance)
         fiber = kernel.loop.current or kernel.loop.main
-        thread = 0 if fiber.thread is None else fiber.ident
+        thread = 0 if fiber.thread is None else fiber.number
         return str(uuid3(NAMESPACE_OID, f"{fiber.process.name}-{process_id:x}-{thread if thread_id else 0}-{index}"))
 
     return {_REAL_GENERATE_OID: generate_oid, _REAL_GETHOSTNAME: lambda: HOST_NAME}
@@ -83,26 +79,10 @@ def pin(kernel: Kernel) -> None:
     patches.set_item(vars(celery.apps.worker), "print", _do_nothing)
     # ``inspect report`` would start the program ``file``.
     patches.set(platform, "architecture", lambda: ("64bit", "ELF"))
-    patches.set(celery.worker.worker, "resource", _NoUsage)
     patches.set(billiard.pool, "job_counter", _CountOfProcess(kernel, 0))
     patches.set(kombu.messaging.Consumer, "_tags", _CountOfProcess(kernel, 1))
     keep_commands(kernel)
     _keep_task_call(patches)
-
-
-class _NoUsage:
-    """In the place of ``resource`` for ``inspect stats``.
-
-    Processor time and memory are those of the interpreter, differ from run to run, and belong to
-    no simulated process.
-    """
-
-    RUSAGE_SELF = resource.RUSAGE_SELF
-
-    @staticmethod
-    def getrusage(who: int) -> resource.struct_rusage:
-        """Return that nothing was used."""
-        return resource.struct_rusage((0.0, 0.0, *(0,) * 14))
 
 
 class _CountOfProcess:

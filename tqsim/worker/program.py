@@ -19,9 +19,9 @@ from celery.exceptions import ImproperlyConfigured
 
 from tqsim.errors import UnsupportedError, UsageError
 from tqsim.kernel import Kernel, Process
+from tqsim.kernel.hosts import HOST_NAME
 from tqsim.worker.inline import inline_pool_class
 from tqsim.worker.options import read_options
-from tqsim.worker.pins import HOST_NAME
 from tqsim.worker.pool import pool_class
 from tqsim.worker.runtime import Note, WorkerRuntime
 

@@ -1,15 +1,10 @@
-"""Reading verdicts in tests: :func:`texts`, :func:`times` and :func:`refusal`."""
+"""Reading verdicts in tests: :func:`texts` and :func:`times`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from tqsim.checks import Verdict
 
-import pytest
-
-from tqsim.checks import Check, Verdict
-from tqsim.errors import UsageError
-
-__all__ = ["refusal", "texts", "times"]
+__all__ = ["texts", "times"]
 
 
 def texts(verdict: Verdict) -> list[str]:
@@ -20,10 +15,3 @@ def texts(verdict: Verdict) -> list[str]:
 def times(verdict: Verdict, number: int = 0) -> list[tuple[float, str]]:
     """Return the time and the name of each moment of one violation."""
     return [(moment.at, moment.name) for moment in verdict.violations[number].moments]
-
-
-def refusal(make: Callable[[], Check]) -> str:
-    """Return the message with which a factory refuses its arguments."""
-    with pytest.raises(UsageError) as caught:
-        make()
-    return str(caught.value)

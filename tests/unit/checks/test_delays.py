@@ -5,8 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.checks.reading import refusal, texts, times
+from tests.unit.checks.reading import texts, times
 from tests.unit.history.story import Story
+from tests.unit.refusals import refusal
 from tqsim.checks import retry_delays
 from tqsim.history import History
 
@@ -63,8 +64,8 @@ def test_no_retry_at_all_is_nothing_judged() -> None:
 
     assert texts(retry_delays(expected=[1])(history)) == [
         (
-            "Nothing was judged: 1 task matched, but none ran again after asking for a retry; pass "
-            "allow_empty=True if that is meant."
+            "Nothing was judged: 1 task matched, but none ran again after asking for a retry; set "
+            "allow_empty to true if that is meant."
         )
     ]
     assert retry_delays(expected=[1], allow_empty=True)(history).passed
@@ -72,7 +73,10 @@ def test_no_retry_at_all_is_nothing_judged() -> None:
 
 def test_wrong_options_are_refused() -> None:
     assert refusal(retry_delays) == (
-        "expected=None and within=None: expected exactly one of them, such as expected=[1, 2, 4] or within=(0, 10)."
+        "retry_delays has neither expected nor within; give one of them, such as expected=[1, 2, 4] or within=[0, 10]."
+    )
+    assert refusal(lambda: retry_delays(expected=[1], within=(0, 1))) == (
+        "retry_delays has both expected and within; give one of them, such as expected=[1, 2, 4] or within=[0, 10]."
     )
     assert refusal(lambda: retry_delays(expected=[])) == (
         "expected=[] is wrong; expected a list of durations, one per retry."
@@ -82,16 +86,16 @@ def test_wrong_options_are_refused() -> None:
         '"1.5s", "10m", "2h30m" or "1d".'
     )
     assert refusal(lambda: retry_delays(within=(3, 2))) == (
-        "within=(3, 2) is wrong; expected a pair (low, high) of durations, low first."
+        "within=(3, 2) is wrong; expected two durations, low first, such as [0, 10]."
     )
     assert refusal(lambda: retry_delays(within=[(1, 2), (3, 2)])) == (
-        "within[1]=(3, 2) is wrong; expected a pair (low, high) of durations, low first."
+        "within[1]=(3, 2) is wrong; expected two durations, low first, such as [0, 10]."
     )
     assert refusal(lambda: retry_delays(within=cast("Any", [(1, 2), 3]))) == (
-        "within[1]=3 is wrong; expected a pair (low, high) of durations, low first."
+        "within[1]=3 is wrong; expected two durations, low first, such as [0, 10]."
     )
     assert refusal(lambda: retry_delays(within=cast("Any", 5))) == (
-        "within=5 is wrong; expected a pair (low, high) of durations, low first."
+        "within=5 is wrong; expected two durations, low first, such as [0, 10]."
     )
     assert refusal(lambda: retry_delays(expected=[1], tolerance=-1)) == (
         "tolerance=-1 is negative; expected seconds as a number, a timedelta, or text such as "

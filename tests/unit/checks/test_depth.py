@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from tests.unit.checks.reading import refusal, texts, times
+from tests.unit.checks.reading import texts, times
 from tests.unit.history.story import Story
+from tests.unit.refusals import refusal
 from tqsim.checks import queue_depth
 from tqsim.history import History
 
@@ -41,7 +42,7 @@ def test_an_unknown_queue_does_not_pass() -> None:
 
     assert texts(check(crowded())) == [
         (
-            "Nothing was judged: no queue named 'male'; known queues: celery, mail; pass allow_empty=True if "
+            "Nothing was judged: no queue named 'male'; known queues: celery, mail; set allow_empty to true if "
             "that is meant."
         )
     ]
@@ -50,7 +51,7 @@ def test_an_unknown_queue_does_not_pass() -> None:
 
 def test_a_history_without_queues_does_not_pass() -> None:
     assert texts(queue_depth(at_most=1)(History())) == [
-        "Nothing was judged: this history has no queues at all; pass allow_empty=True if that is meant."
+        "Nothing was judged: this history has no queues at all; set allow_empty to true if that is meant."
     ]
 
 

@@ -47,5 +47,5 @@ def test_tasks_without_an_expiry_are_nothing_judged() -> None:
     history = Story().publish("a").history()
 
     assert texts(no_start_after_expiry()(history)) == [
-        "Nothing was judged: 1 task matched, but none has an expiry; pass allow_empty=True if that is meant."
+        "Nothing was judged: 1 task matched, but none has an expiry; set allow_empty to true if that is meant."
     ]

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.checks.reading import refusal, texts, times
+from tests.unit.checks.reading import texts, times
 from tests.unit.history.story import Story
+from tests.unit.refusals import refusal
 from tqsim.checks import latency
 from tqsim.history import History
 
@@ -50,12 +51,23 @@ def test_runs_and_whole_lives_can_be_measured() -> None:
     ]
 
 
-@pytest.mark.parametrize("of", ["wait", "end_to_end"])
-def test_a_task_that_starves_counts_with_the_time_so_far(of: str) -> None:
+@pytest.mark.parametrize(("of", "verb"), [("wait", "started"), ("end_to_end", "ended")])
+def test_a_task_that_starves_counts_with_the_time_so_far(of: str, verb: str) -> None:
     story = Story().publish("a", 1).tell(100, "note.written")
 
     assert texts(latency(max="1m", of=of)(story.history())) == [
-        f"a: max of {of} is 1m 39s over 1 value; expected at most 1m."
+        f"a: max of {of} is 1m 39s over 1 value, not {verb} yet; expected at most 1m."
+    ]
+
+
+def test_how_many_of_the_values_are_still_growing_is_told() -> None:
+    """The table of times beside it counts only what has ended."""
+    story = Story().publish("a").publish("b").publish("c")
+    story.run("a", 1, 2)
+    story.tell(100, "note.written")
+
+    assert texts(latency(p50="1m")(story.history())) == [
+        "b: p50 of wait is 1m 40s over 3 values, 2 of them not started yet; expected at most 1m."
     ]
 
 
@@ -65,7 +77,7 @@ def test_a_run_that_does_not_end_counts_with_the_time_so_far() -> None:
     story.tell(100, "note.written")
 
     assert texts(latency(max="1m", of="run")(story.history())) == [
-        "a: max of run is 1m 39s over 1 value; expected at most 1m."
+        "a: max of run is 1m 39s over 1 value, not ended yet; expected at most 1m."
     ]
 
 
@@ -84,14 +96,14 @@ def test_no_run_to_measure_is_nothing_judged() -> None:
     history = Story().publish("a").history()
 
     assert texts(latency(max=1, of="run")(history)) == [
-        "Nothing was judged: 1 task matched, but none started; pass allow_empty=True if that is meant."
+        "Nothing was judged: 1 task matched, but none started; set allow_empty to true if that is meant."
     ]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, 'latency() limits nothing; expected p50, p95, p99, max or percentiles, such as p95="10s".'),
+        ({}, 'latency limits nothing; expected one or more of p50, p95, p99 and max, such as p95="10s".'),
         ({"max": 1, "of": "sleep"}, "of='sleep' is unknown; expected one of: 'wait', 'run', 'end_to_end'."),
         (
             {"percentiles": {0: 1}},

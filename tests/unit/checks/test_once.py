@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from tests.unit.checks.reading import refusal, texts, times
+from tests.unit.checks.reading import texts, times
 from tests.unit.history.story import Story
+from tests.unit.refusals import refusal
 from tqsim.checks import at_most_runs, exactly_once
 
 
@@ -47,7 +48,7 @@ def test_a_task_that_never_succeeds_is_found() -> None:
     verdict = exactly_once()(story.history())
 
     assert texts(verdict) == [
-        "a: it never succeeded; it started 0 times, and its state is 'pending'.",
+        "a: it never started, and its state is 'pending'.",
         "b: it never succeeded; it started once, and its state is 'failed'.",
     ]
     assert times(verdict) == [(0, "task.published"), (0, "message.queued")]

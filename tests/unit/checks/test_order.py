@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from tests.unit.checks.reading import refusal, texts, times
+from tests.unit.checks.reading import texts, times
 from tests.unit.history.story import Story
+from tests.unit.refusals import refusal
 from tqsim.checks import in_order
 from tqsim.history import TaskLife
 

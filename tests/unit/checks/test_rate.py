@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.checks.reading import refusal, texts, times
+from tests.unit.checks.reading import texts, times
 from tests.unit.history.story import Story
+from tests.unit.refusals import refusal
 from tqsim.checks import throughput
 from tqsim.history import History, Moment
 
@@ -60,7 +61,7 @@ def test_moments_of_the_vocabulary_can_be_counted_and_chosen() -> None:
 
     assert texts(throughput(at_most=3, of="service.called", where=payments)(history)) == []
     assert texts(throughput(at_most=3, of="service.called")(history)) == [
-        "6 moments service.called within 1s from 1s on; expected at most 3."
+        "6 service.called moments within 1s from 1s on; expected at most 3."
     ]
     assert throughput(at_most=3, of="service.called", task="shop.charge")(history).passed
 
@@ -109,7 +110,7 @@ def test_no_start_at_all_is_nothing_judged() -> None:
     history = Story().publish("a").publish("b").history()
 
     assert texts(throughput(at_least=1)(history)) == [
-        ("Nothing was judged: 2 tasks matched, but none had any starts; pass allow_empty=True if that is meant.")
+        ("Nothing was judged: 2 tasks matched, but none had any starts; set allow_empty to true if that is meant.")
     ]
 
 
@@ -133,7 +134,7 @@ def test_the_check_agrees_with_trying_every_window(starts: list[int], window: in
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "at_least=None and at_most=None: expected at least one of them, a whole number."),
+        ({}, "throughput limits nothing; expected at_least, at_most or both, such as at_most=10."),
         ({"at_most": 1.5}, "at_most=1.5 is wrong; expected a whole number of at least 0."),
         ({"at_least": -1}, "at_least=-1 is wrong; expected a whole number of at least 0."),
         ({"at_most": 1, "window": 0}, "window=0 is zero; expected a duration above zero."),

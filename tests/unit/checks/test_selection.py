@@ -5,8 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.checks.reading import refusal, texts
+from tests.unit.checks.reading import texts
 from tests.unit.history.story import Story
+from tests.unit.refusals import refusal
 from tqsim.checks import (
     Check,
     at_most_runs,
@@ -45,7 +46,7 @@ def test_a_misspelt_name_does_not_pass(factory: Callable[..., Check]) -> None:
     assert texts(factory(task="shop.chrage")(history)) == [
         (
             "Nothing was judged: no task named 'shop.chrage' (known task names: shop.charge, shop.mail); "
-            "pass allow_empty=True if that is meant."
+            "set allow_empty to true if that is meant."
         )
     ]
     assert factory(task="shop.chrage", allow_empty=True)(history).passed
@@ -54,7 +55,7 @@ def test_a_misspelt_name_does_not_pass(factory: Callable[..., Check]) -> None:
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_an_empty_history_does_not_pass(factory: Callable[..., Check]) -> None:
     assert texts(factory()(History())) == [
-        "Nothing was judged: this history has no tasks at all; pass allow_empty=True if that is meant."
+        "Nothing was judged: this history has no tasks at all; set allow_empty to true if that is meant."
     ]
     assert factory(allow_empty=True)(History()).passed
 
@@ -65,7 +66,7 @@ def test_a_function_that_chooses_nothing_does_not_pass() -> None:
     assert texts(nothing_lost(task=lambda life: life.id == "b")(history)) == [
         (
             "Nothing was judged: no task chosen by the function given as task= "
-            "(known task names: shop.charge); pass allow_empty=True if that is meant."
+            "(known task names: shop.charge); set allow_empty to true if that is meant."
         )
     ]
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.checks.reading import refusal, texts, times
+from tests.unit.checks.reading import texts, times
 from tests.unit.history.story import Story
+from tests.unit.refusals import refusal
 from tqsim.checks import succeeded
 from tqsim.history import History
 

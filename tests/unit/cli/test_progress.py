@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from tests.unit.screens import screen, text
 from tqsim.cli import progress
 from tqsim.cli.progress import Progress
 
 
 def test_nothing_is_shown_where_there_is_no_terminal() -> None:
-    console = Console(file=io.StringIO())
+    console = screen()
     before = threading.active_count()
     with Progress(console) as bar:
         bar.watch("", clock(1.0), 2_000_000)
         assert threading.active_count() == before
-    assert shown(console) == ""
+    assert text(console) == ""
 
 
 def test_a_short_run_shows_nothing() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True)
+    console = screen(force_terminal=True)
     with Progress(console) as bar:
         bar.watch("", clock(1.0), 2_000_000)
-    assert shown(console) == ""
+    assert text(console) == ""
 
 
 def test_a_long_run_shows_its_variant_and_its_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_PATIENCE_S", 0.0)
     monkeypatch.setattr(progress, "_STEP_S", 0.001)
-    console = Console(file=io.StringIO(), force_terminal=True, width=80, _environ={"TERM": "xterm"})
+    console = screen(force_terminal=True, _environ={"TERM": "xterm"})
     looks = threading.Semaphore(0)
     with Progress(console) as bar:
         bar.watch("fixed", clock(90.5, looks), 180_000_000)
         for _ in range(3):
             assert looks.acquire(timeout=20)
-    assert "fixed: 1m 30s of virtual time" in shown(console)
-    assert "50%" in shown(console)
+    assert "fixed: 1m 30s of virtual time" in text(console)
+    assert "50%" in text(console)
 
 
 def clock(elapsed: float, looks: threading.Semaphore | None = None) -> Any:
@@ -53,8 +52,3 @@ def clock(elapsed: float, looks: threading.Semaphore | None = None) -> Any:
             return elapsed
 
     return Clock()
-
-
-def shown(console: Console) -> str:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()

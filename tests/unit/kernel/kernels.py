@@ -1,7 +1,8 @@
-"""Kernels and loops for tests: :func:`kernel`, :func:`loop` and :func:`refusal`."""
+"""Kernels for tests: :func:`kernel`, :func:`refusal` and :func:`as_tool`."""
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from tqsim.errors import TqsimError
 from tqsim.kernel import Kernel, KernelOptions
 from tqsim.kernel.clock import parse_start
 
-__all__ = ["kernel", "refusal"]
+__all__ = ["as_tool", "kernel", "refusal"]
 
 
 def kernel(**options: Any) -> Kernel:
@@ -36,3 +37,9 @@ def refusal(kind: type[TqsimError], action: Callable[[], object]) -> str:
     with pytest.raises(kind) as caught:
         action()
     return str(caught.value)
+
+
+def as_tool(function: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
+    """Return ``function``, which must be no closure, as if it were one of pytest-timeout's."""
+    assert isinstance(function, types.FunctionType)
+    return types.FunctionType(function.__code__, {**function.__globals__, "__name__": "pytest_timeout"})

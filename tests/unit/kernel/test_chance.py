@@ -35,6 +35,15 @@ def test_random_numbers_and_bytes_of_one_drawer_do_not_shift_each_other() -> Non
     assert one.uuid4() == other.uuid4()
 
 
+def test_bytes_apart_shift_nothing_and_go_on_by_purpose() -> None:
+    one, other = Chance(7).draws("w"), Chance(7).draws("w")
+    apart = [one.bytes_apart(purpose, 4) for purpose in ("name", "generator", "name")]
+
+    assert [other.bytes_apart(purpose, 4) for purpose in ("name", "name", "generator")] == [*apart[::2], apart[1]]
+    assert len({*apart, one.bytes(4)}) == 4
+    assert Chance(7).draws("w").uuid4() == other.uuid4()
+
+
 def test_keys_of_several_parts_do_not_run_into_each_other() -> None:
     chance = Chance(7)
 

@@ -116,3 +116,44 @@ def test_threads_of_before_keep_the_network(port: int) -> None:
     thread.join()
 
     assert peers == [("127.0.0.1", port)]
+
+
+def lasting(port: int, server: socket.socket) -> tuple[socket.socket, socket.socket]:
+    """Return both ends of a connection."""
+    client = socket.create_connection(("127.0.0.1", port))
+    return client, server.accept()[0]
+
+
+@pytest.mark.parametrize("way", ["send", "sendall", "sendmsg"])
+def test_a_connection_of_before_is_refused_too(way: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        client, peer = lasting(port, server)
+        data: Any = [b"x"] if way == "sendmsg" else b"x"
+        with client, peer:
+            with kernel():
+                time.sleep(2)  # virtual
+                refused = refusal(NetworkRefused, lambda: getattr(client, way)(data))
+            with kernel(allow_network=[f"127.0.0.1:{port}"]):
+                getattr(client, way)(data)
+            getattr(client, way)(data)
+            assert peer.recv(9) in (b"x", b"xx")
+
+    assert refused == message(f"127.0.0.1:{port}").replace(
+        f"A real connection to 127.0.0.1:{port} was refused at 2s",
+        f"A connection to 127.0.0.1:{port} that was opened before the simulation was used and refused at 2s",
+    )
+
+
+def test_the_process_that_reaches_out_is_named() -> None:
+    refused: list[str] = []
+    with kernel() as simulation:
+        process = simulation.new_process("w1")
+
+        def reach() -> None:
+            refused.append(refusal(NetworkRefused, lambda: socket.create_connection(("bank", 1))))
+
+        simulation.loop.spawn(reach, "w1", process)
+        simulation.run_until(1)
+
+    assert refused[0].startswith("A real connection to bank:1 was refused at 0s in w1: a simulation has no network.")

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pathlib
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from signal import sigtimedwait
 from typing import Any
 
 import pytest
 
-from tests.unit.kernel.kernels import kernel
+from tests.unit.kernel.kernels import kernel, refusal
 from tqsim.errors import UnsupportedError, UsageError
 from tqsim.kernel import Kernel, Process
 
@@ -178,6 +180,32 @@ def test_real_processes_and_alarms_are_refused_by_name(name: str, action: Callab
     assert (type(error), str(error)) == (UnsupportedError, name + REMEDY)
 
 
+@pytest.mark.parametrize(
+    ("call", "action"),
+    [
+        ("signal.pause()", lambda: signal.pause()),  # noqa: PLW0108 - bound late
+        ("signal.sigwait([10])", lambda: signal.sigwait([10])),
+        ("signal.sigwaitinfo([10])", lambda: signal.sigwaitinfo([10])),
+        ("signal.sigtimedwait([10], 5)", lambda: signal.sigtimedwait([10], 5)),
+        ("signal.sigtimedwait([], 5)", lambda: sigtimedwait([], 5)),
+    ],
+)
+def test_waiting_for_signals_is_refused_by_name(call: str, action: Callable[[], Any]) -> None:
+    with kernel() as simulation:
+        error = inside(simulation, action)
+
+    message = (
+        f"{call} was called inside a simulation, where signals reach handlers and nobody who waits for them. "
+        "Set a handler with signal.signal(), and wait for a threading.Event that it sets."
+    )
+    assert (type(error), str(error)) == (UnsupportedError, message)
+
+
+def test_the_test_itself_may_wait_for_signals() -> None:
+    with kernel():
+        assert signal.sigtimedwait([signal.SIGUSR2], 0) is None
+
+
 def test_the_test_itself_may_start_programs() -> None:
     with kernel():
         ended = subprocess.run(["true"], check=False)
@@ -189,7 +217,8 @@ def test_everything_of_the_system_is_put_back() -> None:
     def names() -> list[Any]:
         functions = ("getpid", "getppid", "kill", "killpg", "_exit", "abort", "fork", "system", "posix_spawn", "execv")
         parts = [getattr(os, name) for name in functions]
-        return [*parts, signal.signal, signal.getsignal, signal.alarm, subprocess.Popen.__init__]
+        waits = [signal.pause, signal.sigwait, signal.sigwaitinfo, signal.sigtimedwait]
+        return [*parts, *waits, signal.signal, signal.getsignal, signal.alarm, subprocess.Popen.__init__]
 
     before = names()
     with kernel():
@@ -197,3 +226,41 @@ def test_everything_of_the_system_is_put_back() -> None:
 
     assert names() == before
     assert not any(one is other for one, other in zip(before, inside_names, strict=True))
+
+
+def test_a_process_of_multiprocessing_is_refused() -> None:
+    context = multiprocessing.get_context("spawn")
+    with kernel() as simulation:
+        process = simulation.new_process("w1")
+        refused = inside(simulation, lambda: refusal(UnsupportedError, context.Process(target=print).start), process)
+
+    assert refused.startswith("A new process (")
+    assert refused.endswith(
+        "...) was called inside a simulation: a real process cannot live in virtual time. Replace the call in the "
+        "test, or give its work to a service (sim.service) or a cost (sim.cost)."
+    )
+
+
+def test_the_tests_own_processes_stay_manageable() -> None:
+    """It started them before, and looks after them inside."""
+    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    child.start()
+    with kernel():
+        assert child.is_alive()
+        os.kill(os.getpid(), 0)
+        child.terminate()
+        child.join()
+
+    assert child.exitcode == -signal.SIGTERM
+
+
+def test_a_simulated_process_cannot_end_the_test() -> None:
+    with kernel() as simulation:
+        test_pid = os.getpid()
+        process = simulation.new_process("w1")
+        inside(simulation, lambda: os.kill(test_pid, 0), process)
+        message = inside(simulation, lambda: refusal(UsageError, lambda: os.kill(test_pid, signal.SIGTERM)), process)
+
+    assert message == (
+        f"os.kill({test_pid}, 15): {test_pid} is the process of the test itself; a simulated process cannot end it."
+    )

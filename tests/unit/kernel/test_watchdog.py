@@ -67,6 +67,15 @@ def test_a_stall_ends_with_the_name_of_the_fiber_and_all_stacks(spin: str) -> No
     assert "in spin" in ended.stderr
 
 
+def test_a_stall_is_found_where_the_shell_has_interrupts_ignored() -> None:
+    """So it starts a job in the background: ``pytest &`` in a script."""
+    ignore = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
+    check = "print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    ended = run_program(f"{BEGIN}\n{ignore}\ndef spin():\n    native.acquire()\nstalled(spin)\n{check}")
+
+    assert (ended.returncode, ended.stdout) == (0, f"{STALLED}\nTrue\n")
+
+
 def test_code_that_swallows_the_interrupt_does_not_hide_the_stall() -> None:
     ended = run_program(f"""{BEGIN}
 def spin():

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import io
-
-from rich.console import Console, RenderableType
+import pytest
+from rich.console import RenderableType
 
 from tests.unit.history.story import Story
+from tests.unit.screens import lines, screen
 from tqsim.checks import nothing_lost, run_checks
 from tqsim.errors import CheckFailed
 from tqsim.history import History
@@ -13,12 +13,10 @@ from tqsim.report import failure_block, summary, summary_tables
 
 def printed(*parts: RenderableType) -> list[str]:
     """Return the lines on a terminal of 80 columns, without spaces at their ends and empty lines."""
-    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console = screen()
     for part in parts:
         console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    lines = (line.rstrip() for line in console.file.getvalue().splitlines())
-    return [line for line in lines if line]
+    return [line for line in lines(console) if line]
 
 
 def story() -> Story:
@@ -66,9 +64,9 @@ def test_discarded_tasks_get_a_column_when_there_are_some() -> None:
     told = Story().publish("a")
     told.run("a", 1, 2, "revoked")
 
-    lines = printed(*summary_tables(summary(told.history())))
+    found = printed(*summary_tables(summary(told.history())))
 
-    assert lines[1].split() == [
+    assert found[1].split() == [
         "task",
         "sent",
         "runs",
@@ -79,36 +77,34 @@ def test_discarded_tasks_get_a_column_when_there_are_some() -> None:
         "waiting",
         "discarded",
     ]
-    assert lines[3].split() == ["shop.charge", "1", "1", "0", "0", "0", "0", "0", "1"]
-    assert max(map(len, lines)) <= 80
+    assert found[3].split() == ["shop.charge", "1", "1", "0", "0", "0", "0", "0", "1"]
+    assert max(map(len, found)) <= 80
 
 
 def test_names_are_not_read_as_markup() -> None:
     told = Story().publish("a", task="[red]shop", queue="[bold]mail")
 
-    lines = printed(*summary_tables(summary(told.history())))
+    found = printed(*summary_tables(summary(told.history())))
 
-    assert any(line.startswith(" [red]shop") for line in lines)
-    assert any(line.startswith(" [bold]mail") for line in lines)
+    assert any(line.startswith(" [red]shop") for line in found)
+    assert any(line.startswith(" [bold]mail") for line in found)
 
 
 def test_empty_tables_are_left_out() -> None:
     assert summary_tables(summary(History())) == []
 
 
-def test_a_failed_check_is_framed_word_for_word() -> None:
-    history = Story().publish("a").history()
-    try:
-        run_checks(history, [nothing_lost()])
-    except CheckFailed as error:
-        lines = printed(failure_block(error))
+def test_a_failed_check_is_told_word_for_word_below_its_title() -> None:
+    told = Story().publish("a", args="('order-1', 'a very long argument', 'and another one')")
+    with pytest.raises(CheckFailed) as caught:
+        run_checks(told.history(), [nothing_lost()])
 
-    assert lines == [
-        "╭─ Check failed ───────────────────────────────────────────────────────────────╮",
-        "│ nothing_lost() failed: 1 violation.                                          │",
-        "│   shop.charge a: it still waits in queue 'celery'.                           │",
-        "│               0s  task.published      client    queue=celery                 │",
-        "│               0s  message.queued      broker    queue=celery                 │",
-        "│ Reproduce: pytest --tqsim-seed=7                                             │",
-        "╰──────────────────────────────────────────────────────────────────────────────╯",
+    assert failure_block("nothing is lost", str(caught.value), 80).plain.splitlines() == [
+        "nothing is lost",
+        "  nothing_lost() failed: 1 violation.",
+        "    shop.charge a: it still waits in queue 'celery'.",
+        "                0s  task.published      client    queue=celery args=('order-1',",
+        "                    'a very long argument', 'and another one')",
+        "                0s  message.queued      broker    queue=celery",
+        "  Reproduce: pytest --tqsim-seed=7",
     ]

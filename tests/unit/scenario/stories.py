@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import pytest
-
-from tqsim.errors import UsageError
+from tests.unit.refusals import refusal
 from tqsim.scenario import Override, Story, load
 
 __all__ = ["STORY", "error_of", "story"]
@@ -46,6 +44,4 @@ def story(old: str = "", new: str = "", *changes: str) -> Story:
 
 def error_of(old: str = "", new: str = "", *changes: str) -> str:
     """Return the whole message of the error that such a story gives."""
-    with pytest.raises(UsageError) as caught:
-        story(old, new, *changes)
-    return str(caught.value)
+    return refusal(lambda: story(old, new, *changes))

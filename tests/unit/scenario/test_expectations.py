@@ -14,31 +14,33 @@ from tqsim.scenario.expectations import build, lost
 
 
 @pytest.mark.parametrize(
-    ("written", "name"),
+    ("lines", "name"),
     [
-        ('check = "nothing_lost"', "nothing_lost()"),
-        ('check = "exactly_once"\ntask = "a"', "exactly_once(task='a')"),
-        ('check = "at_most_runs"\nn = 3', "at_most_runs(3)"),
-        ('check = "no_overlap"\nallow_empty = true', "no_overlap(allow_empty=True)"),
-        ('check = "retry_delays"\nexpected = [1, "2s"]', "retry_delays(expected=[1, '2s'])"),
-        ('check = "retry_delays"\nwithin = [0, 10]', "retry_delays(within=[0, 10])"),
-        ('check = "throughput"\nat_most = 5', "throughput(at_most=5, window='1s')"),
-        ('check = "latency"\np95 = "2s"', "latency(p95='2s', of='wait')"),
-        ('check = "queue_depth"\nat_most = 9\nqueue = "q"', "queue_depth(at_most=9, queue='q')"),
-        ('check = "succeeded"\nat_least = 0.9', "succeeded(at_least=0.9)"),
-        ('check = "no_start_after_expiry"', "no_start_after_expiry()"),
-        ('check = "in_order"\nby = "success"', "in_order(by='success')"),
-        ('check = "lost"\ncount = 2\ntask = "a"', "lost(count=2, task='a')"),
+        ('check = "nothing_lost"', "nothing_lost"),
+        ('check = "exactly_once"\ntask = "a"', 'exactly_once (task = "a")'),
+        ('check = "at_most_runs"\ntask = "a"\nn = 0', 'at_most_runs (n = 0, task = "a")'),
+        ('check = "no_overlap"\nallow_empty = true', "no_overlap (allow_empty = true)"),
+        ('check = "retry_delays"\nexpected = [1, "2s"]', 'retry_delays (expected = [1, "2s"])'),
+        ('check = "retry_delays"\nwithin = [0, 10]\ntolerance = 1', "retry_delays (within = [0, 10], tolerance = 1)"),
+        ('check = "retry_delays"\nwithin = [[0, 1], [1, 2]]', "retry_delays (within = [[0, 1], [1, 2]])"),
+        ('check = "throughput"\nat_most = 5', 'throughput (at_most = 5, window = "1s")'),
+        ('check = "latency"\np95 = "2s"', 'latency (p95 = "2s")'),
+        ('check = "latency"\np95 = 2\nof = "run"', 'latency (p95 = 2, of = "run")'),
+        ('check = "queue_depth"\nat_most = 9\nqueue = "q"', 'queue_depth (at_most = 9, queue = "q")'),
+        ('check = "succeeded"\nat_least = 0.9', "succeeded (at_least = 0.9)"),
+        ('check = "no_start_after_expiry"', "no_start_after_expiry"),
+        ('check = "in_order"\nby = "success"', 'in_order (by = "success")'),
+        ('check = "lost"\ncount = 0\ntask = "a"', 'lost (count = 0, task = "a")'),
     ],
 )
-def test_each_check_is_built_with_its_arguments(written: str, name: str) -> None:
-    expectation = story('check = "nothing_lost"', written).first.expect["all"]
+def test_each_check_is_built_and_called_in_the_words_of_the_file(lines: str, name: str) -> None:
+    expectation = story('check = "nothing_lost"', lines).first.expect["all"]
     assert build(expectation).name == name
 
 
 def test_a_wrong_type_of_an_argument_is_told_with_its_line() -> None:
     message = error_of('check = "nothing_lost"', 'check = "at_most_runs"\nn = "3"')
-    assert message == "story.toml, line 24: expect.all.n='3' is wrong; expected a whole number of at least 0."
+    assert message == 'story.toml, line 24: expect.all.n="3" is wrong; expected a whole number of at least 0.'
 
 
 def test_a_missing_argument_is_told() -> None:
@@ -52,7 +54,7 @@ def test_exactly_so_many_lost_tasks_are_expected() -> None:
         run_checks(history(), [lost(count=0, task="a")])
     assert str(caught.value).splitlines() == [
         "lost(count=0, task='a') failed: 2 violations.",
-        "  1 of 2 tasks are lost; expected 0.",
+        "  1 of 2 tasks is lost; expected 0.",
         "  a one: attempt 1 on w was cut off; it is lost, nothing holds it any more.",
         "              0s  task.published      broker    queue=q",
         "              0s  task.received       w",
@@ -66,7 +68,7 @@ def test_lost_judges_nothing_if_there_is_no_such_task() -> None:
     with pytest.raises(CheckFailed) as caught:
         run_checks(history(), [lost(count=0, task="b")])
     assert str(caught.value).splitlines()[1] == (
-        "  Nothing was judged: no task named 'b' (known task names: a); pass allow_empty=True if that is meant."
+        "  Nothing was judged: no task named 'b' (known task names: a); set allow_empty to true if that is meant."
     )
     assert run_checks(history(), [lost(count=0, task="b", allow_empty=True)])[0].passed
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.refusals import refusal
 from tests.unit.scenario.stories import error_of, story
-from tqsim.errors import UsageError
 from tqsim.scenario import Override
 from tqsim.scenario.overrides import merge
 
@@ -52,9 +52,9 @@ def test_a_path_that_leads_nowhere_is_told_what_there_is(change: str, message: s
 
 @pytest.mark.parametrize("text", ["workers", "=3", "a..b=3"])
 def test_a_change_without_key_or_value_is_refused(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        Override.parse(text)
-    assert str(caught.value) == (f"--set {text!r} is wrong; expected KEY=VALUE such as workers.main.concurrency=4.")
+    assert refusal(lambda: Override.parse(text)) == (
+        f"--set {text!r} is wrong; expected KEY=VALUE such as workers.main.concurrency=4."
+    )
 
 
 def test_merging_replaces_values_and_keeps_the_rest() -> None:

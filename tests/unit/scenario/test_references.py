@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 
+from tests.unit.refusals import refusal
 from tests.unit.scenario.stories import story
-from tqsim.errors import UsageError
 from tqsim.scenario.importing import find_application, find_object
 from tqsim.scenario.references import require_known_names
 
@@ -44,9 +44,8 @@ def application(*, create_missing: bool = True) -> Celery:
 def message_of(old: str, new: str, *, create_missing: bool = True) -> str:
     variant = story(old, new).variants[0]
     app = application(create_missing=create_missing)
-    with pytest.raises(UsageError) as caught:
-        require_known_names(variant.scenario, {"": app, "main": app, "other": app}, variant.places)
-    return str(caught.value)
+    apps = {"": app, "main": app, "other": app}
+    return refusal(lambda: require_known_names(variant.scenario, apps, variant.places))
 
 
 def test_a_story_whose_names_are_known_is_accepted() -> None:
@@ -120,30 +119,27 @@ def test_a_worker_cannot_consume_a_queue_that_is_not_declared_when_none_are_made
 
 
 def test_a_module_that_is_not_there_is_told() -> None:
-    with pytest.raises(UsageError) as caught:
-        find_object("no_such_module.tasks:app", "app")
-    assert str(caught.value) == (f"app='no_such_module.tasks:app': there is no module 'no_such_module'; {HERE}.")
+    assert refusal(lambda: find_object("no_such_module.tasks:app", "app")) == (
+        f"app='no_such_module.tasks:app': there is no module 'no_such_module'; {HERE}."
+    )
 
 
 def test_a_name_that_a_module_lacks_is_told() -> None:
-    with pytest.raises(UsageError) as caught:
-        find_object("textwrap:dedend", "reply")
-    assert str(caught.value) == "reply='textwrap:dedend': 'textwrap' has no 'dedend'; did you mean 'dedent'?"
+    assert (
+        refusal(lambda: find_object("textwrap:dedend", "reply"))
+        == "reply='textwrap:dedend': 'textwrap' has no 'dedend'; did you mean 'dedent'?"
+    )
 
 
 def test_a_module_that_breaks_is_told_with_its_own_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_shop_a.py").write_text("import no_such_library\n", encoding="utf-8")
     (tmp_path / "broken_shop_b.py").write_text("\n1 / 0\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UsageError) as caught:
-        find_object("broken_shop_a:app", "app")
-    assert str(caught.value) == (
+    assert refusal(lambda: find_object("broken_shop_a:app", "app")) == (
         "app='broken_shop_a:app': importing broken_shop_a failed with ModuleNotFoundError: No module named "
         "'no_such_library'."
     )
-    with pytest.raises(UsageError) as caught:
-        find_object("broken_shop_b:app", "app")
-    assert str(caught.value) == (
+    assert refusal(lambda: find_object("broken_shop_b:app", "app")) == (
         "app='broken_shop_b:app': importing broken_shop_b failed with ZeroDivisionError: division by zero "
         f"({tmp_path / 'broken_shop_b.py'}, line 2)."
     )
@@ -151,9 +147,7 @@ def test_a_module_that_breaks_is_told_with_its_own_error(tmp_path: Path, monkeyp
 
 def test_an_application_without_tasks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     put_module(monkeypatch, app=Celery("empty", broker="pyamqp://", set_as_current=False))
-    with pytest.raises(UsageError) as caught:
-        find_application("shop_in_memory:app", "app")
-    assert str(caught.value) == (
+    assert refusal(lambda: find_application("shop_in_memory:app", "app")) == (
         "app='shop_in_memory:app': the application has no tasks. Name the modules that define them in "
         "Celery(include=[...]) or app.autodiscover_tasks()."
     )
@@ -161,10 +155,39 @@ def test_an_application_without_tasks_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_something_else_than_an_application_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     put_module(monkeypatch, app=3)
-    with pytest.raises(UsageError) as caught:
-        find_application("shop_in_memory:app", "app")
-    assert str(caught.value) == "app='shop_in_memory:app' is a int; expected a Celery application."
+    assert (
+        refusal(lambda: find_application("shop_in_memory:app", "app"))
+        == "app='shop_in_memory:app' is of type 'int'; expected a Celery application."
+    )
 
 
 def put_module(monkeypatch: pytest.MonkeyPatch, **names: object) -> None:
     monkeypatch.setitem(sys.modules, "shop_in_memory", SimpleNamespace(**names))
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound", "key", "queue"),
+    [
+        ("topic", "media.ingest.#", "media.ingest.upload", "orders"),
+        ("direct", "upload", "upload", "orders"),
+        ("fanout", "", "whatever", "orders"),
+        ("direct", "upload", "download", None),
+    ],
+)
+def test_a_route_to_an_exchange_is_followed_to_the_queues_bound_to_it(
+    kind: str, bound: str, key: str, queue: str | None
+) -> None:
+    variant = story('queues = ["orders"]', 'queues = ["mail"]').variants[0]
+    app = application()
+    app.conf.task_queues = (Queue("orders", Exchange("media", type=kind), routing_key=bound), Queue("mail"))
+    app.conf.task_routes = {"shop.charge": {"exchange": "media", "routing_key": key}}
+
+    def check() -> None:
+        require_known_names(variant.scenario, {"": app, "main": app}, variant.places)
+
+    if queue is None:
+        check()  # nothing of the application is bound so: only the broker knows
+        return
+    assert "load.orders sends to queue 'orders', which no worker consumes; the workers consume: 'mail'." in refusal(
+        check
+    )

@@ -18,7 +18,7 @@ from fakeredis._core import Database
 from fakeredis._helpers import SimpleError
 
 from tqsim.broker.redis.requests import Plans
-from tqsim.broker.redis.sessions import Peer, Session
+from tqsim.broker.redis.sessions import Peer, Session, Wait
 
 __all__ = ["CancellableTimer", "Observer", "Server"]
 
@@ -78,8 +78,8 @@ class Server(FakeServer):
         self.is_stopped = False
         self._inbox: deque[tuple[Session, bytes | None]] = deque()
         self._is_busy = False
-        self._blocked: list[_Blocked] = []
-        self._changed: list[Database] = []
+        self._blocked: list[Wait] = []
+        self._changed: list[tuple[Database, bytes | None]] = []
         self.changes = 0
         # Plain assignments would contradict fakeredis's own types.
         vars(self).update(
@@ -159,18 +159,11 @@ class Server(FakeServer):
 
     # -- blocking commands --------------------------------------------------------------------
 
-    def block(
-        self,
-        session: Session,
-        timeout_s: float | None,
-        attempt: Callable[[bool], Any],
-        shape: Callable[[Any], Any] | None,
-    ) -> None:
-        """Let a client wait until ``attempt(False)`` gives a value, or the timeout has passed (0: never)."""
-        entry = _Blocked(session, attempt, shape)
-        self._blocked.append(entry)
+    def block(self, session: Session, timeout_s: float | None, wait: Wait) -> None:
+        """Let a client wait until there is something for it, or the timeout has passed (0: never)."""
+        self._blocked.append(wait)
         if timeout_s:
-            entry.timer = self._call_later(timeout_s, lambda: self._give_up(entry))
+            wait.timer = self._call_later(timeout_s, lambda: self._give_up(wait))
 
     @property
     def tells_keys(self) -> bool:
@@ -183,71 +176,74 @@ class Server(FakeServer):
         return bool(self._changed)
 
     def serve_blocked(self) -> None:
-        """After a command: answer the clients that waited for what it changed, the oldest first."""
-        while self._changed:
-            database = self._changed.pop(0)
-            for entry in list(self._blocked):
-                if entry.session.database is database and entry in self._blocked:
-                    self._try_again(entry)
+        """After a command: answer the clients that waited for what it changed.
 
-    def _try_again(self, entry: _Blocked) -> None:
-        session = entry.session
+        Key by key in the order in which they changed, and for each the client that has waited longest first
+        (blocked.c, ``handleClientsBlockedOnKeys``).
+        """
+        while self._changed:
+            database, key = self._changed.pop(0)
+            for wait in list(self._blocked):
+                if wait.session.database is database and wait in self._blocked:
+                    self._try_again(wait, key)
+
+    def _try_again(self, wait: Wait, key: bytes | None) -> None:
+        session = wait.session
         try:
             is_unblocked = session.take_unblock_reason()
-            value = None if is_unblocked else entry.attempt(False)
+            value = None if is_unblocked else wait.attempt(key)
             if value is None and not is_unblocked:
                 return
-            reply = entry.shaped(value)
+            reply = wait.shaped(value)
         except SimpleError as error:
             reply = error
-        self._release(entry)
+        self._release(wait)
         if self.observer is not None:
             self.observer.served(session, reply)
         session.answer(reply)
 
-    def _give_up(self, entry: _Blocked) -> None:
+    def _give_up(self, entry: Wait) -> None:
         """Answer a client whose time is over; called by a timer."""
         if entry in self._blocked:
             self._release(entry)
             self._exclusively(lambda: entry.session.answer(entry.shaped(None)))
 
-    def _release(self, entry: _Blocked) -> None:
+    def _release(self, entry: Wait) -> None:
         self._blocked.remove(entry)
         if entry.timer is not None:
             entry.timer.cancel()
 
-    def _note_change(self, database: Database) -> None:
+    def _note_change(self, database: Database, key: bytes | None) -> None:
         self.changes += 1
-        if self._blocked and database not in self._changed:
-            self._changed.append(database)
-
-
-class _Blocked:
-    """A client that waits."""
-
-    __slots__ = ("attempt", "session", "shape", "timer")
-
-    def __init__(self, session: Session, attempt: Callable[[bool], Any], shape: Callable[[Any], Any] | None) -> None:
-        self.session = session
-        self.attempt = attempt
-        self.shape = shape
-        self.timer: CancellableTimer | None = None
-
-    def shaped(self, value: Any) -> Any:
-        """The reply for what the attempt gave."""
-        return value if self.shape is None else self.shape(value)
+        if self._blocked and (database, key) not in self._changed:
+            self._changed.append((database, key))
 
 
 class _Database(Database):
     """One numbered database, which tells of changes instead of waking threads."""
 
-    def __init__(self, on_change: Callable[[Database], None], now_s: float) -> None:
+    def __init__(self, on_change: Callable[[Database, bytes | None], None], now_s: float) -> None:
         super().__init__(None)
         self.time = now_s
         self._on_change = on_change
 
+    def notify_watch(self, key: bytes) -> None:
+        watching = self._watches.get(key)
+        if watching:
+            for session in watching:
+                session.notify_watch()
+        self._on_change(self, key)
+
     def wake_all(self) -> None:
-        self._on_change(self)
+        self._on_change(self, None)
+
+    def __getitem__(self, key: bytes) -> Any:
+        item = self._dict[key]
+        if item.expireat is not None and self.expired(item):
+            del self._dict[key]
+            self.notify_watch(key)  # whoever watches it is told (db.c, deleteExpiredKeyAndPropagate)
+            raise KeyError(key)
+        return item
 
 
 class _Members:

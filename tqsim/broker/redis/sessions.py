@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import redis
 from fakeredis import _msgs as messages
-from fakeredis._helpers import OK, QUEUED, NoResponse, SimpleError, SimpleString
-from fakeredis._socket import FakeSocket
+from fakeredis._helpers import QUEUED, NoResponse, SimpleError, SimpleString
 from fakeredis._socket._resp import convert_to_resp2, valid_response_type
 
+from tqsim.broker.redis.commands import TEXTS, RedisCommands
 from tqsim.broker.redis.requests import read_request
-from tqsim.broker.redis.resp import encode, encode_push
+from tqsim.broker.redis.resp import NO_LIST, SetReply, encode, encode_push
 
 if TYPE_CHECKING:
     from tqsim.broker.redis.requests import CommandPlan
@@ -28,6 +28,9 @@ __all__ = ["Peer", "Session"]
 #: What a reply may be without a look inside, in either version of the protocol.
 _PLAIN: Final = (bytes, int, type(None))
 _RESP3: Final = 3
+_IN_PUBSUB: Final = (
+    "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+)
 _QUEUED: Final = b"+QUEUED\r\n"
 
 
@@ -41,7 +44,42 @@ class Peer(Protocol):
         """Take note that the server has closed the connection."""
 
 
-class Session(FakeSocket):
+class Wait:
+    """A client that waits: ``attempt(False)`` gives what it waits for, ``shape`` makes the reply of it.
+
+    ``keys``, where they are known, are tried one by one, with ``attempt_at([key], False)``.
+    """
+
+    __slots__ = ("_attempt", "_attempt_at", "keys", "session", "shape", "timer")
+
+    def __init__(
+        self,
+        session: Session,
+        attempt: Callable[[bool], Any],
+        shape: Callable[[Any], Any] | None,
+        keys: list[bytes] | None,
+        attempt_at: Callable[[list[bytes], bool], Any] | None,
+    ) -> None:
+        self.session = session
+        self.shape = shape
+        self.keys = keys
+        self.timer: Any = None
+        self._attempt = attempt
+        self._attempt_at = attempt_at
+
+    def attempt(self, key: bytes | None) -> Any:
+        """Return what there is now, of ``key`` if it waits for keys; ``None`` when there is nothing."""
+        if self._attempt_at is None or self.keys is None or key is None:
+            return self._attempt(False)
+        return self._attempt_at([key], False) if key in self.keys else None
+
+    def shaped(self, value: Any) -> Any:
+        """The reply for what the attempt gave."""
+        reply = value if self.shape is None else self.shape(value)
+        return NO_LIST if reply is None else reply
+
+
+class Session(RedisCommands):
     """One client as the server sees it; ``peer`` is where its replies go, ``owner`` the name of its process."""
 
     def __init__(self, server: Server, peer: Peer, client_info: dict[str, Any], owner: str = "") -> None:
@@ -236,8 +274,14 @@ class Session(FakeSocket):
                 result = function(*values)
                 if type(result) not in _PLAIN:
                     result = self._shaped(plan, result)
+            if result is None:
+                if plan.lacks_list and not from_script:
+                    result = NO_LIST
+            elif plan.is_set and type(result) is list and not from_script:
+                result = SetReply(result)
         except SimpleError as error:
-            result = error
+            text = TEXTS.get((plan.name, error.value))
+            result = error if text is None else SimpleError(text)
         for item in items:
             item.writeback(remove_empty_val=not plan.keeps_empty)
         if home.tells_keys:
@@ -254,10 +298,10 @@ class Session(FakeSocket):
         if from_script and plan.forbids_script:
             raise SimpleError(messages.COMMAND_IN_SCRIPT_MSG)
         if self._pubsub and self.protocol != _RESP3 and plan.name not in self.ACCEPTED_COMMANDS_WHILE_PUBSUB:
-            raise SimpleError(messages.BAD_COMMAND_IN_PUBSUB_MSG)
+            raise SimpleError(_IN_PUBSUB.format(plan.name))
 
     def _shaped(self, plan: CommandPlan, result: Any) -> Any:
-        if plan.keeps_reply or type(result) is NoResponse or type(result) is SimpleString:
+        if plan.keeps_reply or plan.name == "exec" or type(result) is NoResponse or type(result) is SimpleString:
             return result
         version = self._resp_version
         if version == 2:
@@ -277,9 +321,25 @@ class Session(FakeSocket):
         value = func(True)
         if value is not None or self._in_transaction:
             return value if shape is None else shape(value)
+        return self._block(timeout, func, shape)
+
+    def _wait_for(self, keys: list[bytes], attempt: Callable[[list[bytes], bool], Any], timeout: float) -> Any:
+        value = attempt(keys, True)
+        if value is not None or self._in_transaction:
+            return value
+        return self._block(timeout, lambda is_first: attempt(keys, is_first), None, keys, attempt)
+
+    def _block(
+        self,
+        timeout: float | None,
+        attempt: Callable[[bool], Any],
+        shape: Callable[[Any], Any] | None,
+        keys: list[bytes] | None = None,
+        attempt_at: Callable[[list[bytes], bool], Any] | None = None,
+    ) -> NoResponse:
         self._blocked = True
         self.pause()
-        self.home.block(self, timeout, func, shape)
+        self.home.block(self, timeout, Wait(self, attempt, shape, keys, attempt_at))
         return NoResponse()
 
     def acl_setuser(self, username: bytes, *args: bytes) -> SimpleString:
@@ -287,18 +347,3 @@ class Session(FakeSocket):
         self.home.uses_acl = True
         answer: SimpleString = super().acl_setuser(username, *args)
         return answer
-
-    def _auth(self, *args: bytes) -> SimpleString:
-        """AUTH: whatever password the application has is right."""
-        return OK
-
-    def hello(self, *args: bytes) -> Any:
-        """HELLO, whose AUTH part is as right as AUTH."""
-        kept, rest = [], list(args)
-        while rest:
-            word = rest.pop(0)
-            if word.upper() == b"AUTH" and len(rest) >= 2:
-                del rest[:2]
-            else:
-                kept.append(word)
-        return super().hello(*kept)
