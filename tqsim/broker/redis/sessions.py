@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tqsim.broker.redis.requests import CommandPlan
     from tqsim.broker.redis.server import Observer, Server
 
-__all__ = ["Peer", "Session"]
+__all__ = ["Peer", "Session", "Wait"]
 
 #: What a reply may be without a look inside, in either version of the protocol.
 _PLAIN: Final = (bytes, int, type(None))
