@@ -8,9 +8,11 @@ comes while another is running (a finalizer may send one) waits its turn.
 from __future__ import annotations
 
 import errno
+import itertools
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, Protocol
 
 from fakeredis import FakeServer
@@ -19,6 +21,7 @@ from fakeredis._helpers import SimpleError
 
 from tqsim.broker.redis.requests import Plans
 from tqsim.broker.redis.sessions import Peer, Session, Wait
+from tqsim.durations import MICROSECONDS_PER_SECOND
 
 __all__ = ["CancellableTimer", "Observer", "Server"]
 
@@ -79,6 +82,8 @@ class Server(FakeServer):
         self._inbox: deque[tuple[Session, bytes | None]] = deque()
         self._is_busy = False
         self._blocked: list[Wait] = []
+        self._dozing = 0
+        self._ranks = itertools.count(1)
         self._changed: list[tuple[Database, bytes | None]] = []
         self.changes = 0
         # Plain assignments would contradict fakeredis's own types.
@@ -162,8 +167,65 @@ class Server(FakeServer):
     def block(self, session: Session, timeout_s: float | None, wait: Wait) -> None:
         """Let a client wait until there is something for it, or the timeout has passed (0: never)."""
         self._blocked.append(wait)
+        now_us = wait.began_us = wait.issued_us = self._now_us()
+        ended_us, rank = session.timed_out
+        # Who asks again at once keeps its place among those who do so at the same instant.
+        wait.rank = rank if ended_us == now_us else next(self._ranks)
         if timeout_s:
-            wait.timer = self._call_later(timeout_s, lambda: self._give_up(wait))
+            wait.period_us = round(timeout_s * MICROSECONDS_PER_SECOND)
+            wait.timer = self._call_later(timeout_s, partial(self._give_up, wait))
+
+    def doze(self, session: Session) -> bool:
+        """Renew a client's blocking pop at the end of each timeout, without telling the client.
+
+        For a client that would send the same command again at once: its place among those who wait is
+        the same as if it had.  Returns whether it waits for such a command.
+        """
+        wait = self._wait_of(session)
+        if wait is None or wait.timer is None or wait.keys is None:
+            return False
+        if not wait.is_dozing:
+            wait.is_dozing = True
+            wait.timer.cancel()
+            self._dozing += 1
+        return True
+
+    def wake_up(self, session: Session) -> None:
+        """Let a client's blocking pop time out again."""
+        wait = self._wait_of(session)
+        if wait is None or not wait.is_dozing:
+            return
+        self._line_up()
+        wait.is_dozing = False
+        self._dozing -= 1
+        left_s = (wait.due_us - self._now_us()) / MICROSECONDS_PER_SECOND
+        for other in self._blocked:  # those that time out at the same instant do so in their order
+            if other.timer is not None and not other.is_dozing and other.due_us == wait.due_us:
+                other.timer.cancel()
+                other.timer = self._call_later(left_s, partial(self._give_up, other))
+
+    def renewed_s(self, session: Session) -> float:
+        """For how many seconds a client's blocking pop has been renewed."""
+        wait = self._wait_of(session)
+        if wait is None:
+            return 0.0
+        if wait.is_dozing:
+            wait.renew(self._now_us())
+        return (wait.issued_us - wait.began_us) / MICROSECONDS_PER_SECOND
+
+    def _wait_of(self, session: Session) -> Wait | None:
+        return next((wait for wait in self._blocked if wait.session is session), None)
+
+    def _line_up(self) -> None:
+        """Put those who wait in the order in which they last asked."""
+        now_us = self._now_us()
+        for wait in self._blocked:
+            if wait.is_dozing:
+                wait.renew(now_us)
+        self._blocked.sort(key=lambda wait: (wait.issued_us, wait.rank))
+
+    def _now_us(self) -> int:
+        return round(self.now() * MICROSECONDS_PER_SECOND)
 
     @property
     def tells_keys(self) -> bool:
@@ -181,6 +243,8 @@ class Server(FakeServer):
         Key by key in the order in which they changed, and for each the client that has waited longest first
         (blocked.c, ``handleClientsBlockedOnKeys``).
         """
+        if self._dozing:
+            self._line_up()
         while self._changed:
             database, key = self._changed.pop(0)
             for wait in list(self._blocked):
@@ -206,10 +270,12 @@ class Server(FakeServer):
         """Answer a client whose time is over; called by a timer."""
         if entry in self._blocked:
             self._release(entry)
+            entry.session.timed_out = (self._now_us(), entry.rank)
             self._exclusively(lambda: entry.session.answer(entry.shaped(None)))
 
     def _release(self, entry: Wait) -> None:
         self._blocked.remove(entry)
+        self._dozing -= entry.is_dozing
         if entry.timer is not None:
             entry.timer.cancel()
 

@@ -50,7 +50,10 @@ class Wait:
     ``keys``, where they are known, are tried one by one, with ``attempt_at([key], False)``.
     """
 
-    __slots__ = ("_attempt", "_attempt_at", "keys", "session", "shape", "timer")
+    __slots__ = (
+        "_attempt", "_attempt_at", "began_us", "is_dozing", "issued_us", "keys", "period_us", "rank", "session",
+        "shape", "timer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,8 +67,22 @@ class Wait:
         self.shape = shape
         self.keys = keys
         self.timer: Any = None
+        #: When it began; when it was last renewed, and how long it lasts, while it is renewed by the server.
+        self.began_us = self.issued_us = self.period_us = 0
+        #: Its place among those that were asked at the same instant.
+        self.rank = 0
+        self.is_dozing = False
         self._attempt = attempt
         self._attempt_at = attempt_at
+
+    @property
+    def due_us(self) -> int:
+        """When it times out."""
+        return self.issued_us + self.period_us
+
+    def renew(self, now_us: int) -> None:
+        """Take it as asked again at the end of each period."""
+        self.issued_us += (now_us - self.issued_us) // self.period_us * self.period_us
 
     def attempt(self, key: bytes | None) -> Any:
         """Return what there is now, of ``key`` if it waits for keys; ``None`` when there is nothing."""
@@ -89,6 +106,8 @@ class Session(RedisCommands):
         self.is_open = True
         self._unread = b""
         #: The last request that came alone: a consumer sends the same one again and again.
+        #: When its last wait timed out, and the rank of that.
+        self.timed_out: tuple[int, int] = (-1, 0)
         self._last: tuple[bytes, list[bytes]] = (b"", [])
         self._outbox: list[bytes] | None = None
         super().__init__(server, 0, client_class=redis.Redis, client_info=client_info)
