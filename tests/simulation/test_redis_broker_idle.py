@@ -72,7 +72,7 @@ def test_idle_day_is_cheap() -> None:
 
 
 def test_connection_of_a_sleeping_worker_is_not_taken_for_dead(caplog: pytest.LogCaptureFixture) -> None:
-    """kombu drops a BRPOP connection without an answer for 26 s (``maybe_check_brpop_health``)."""
+    """A BRPOP connection without an answer for 26 s is dropped (``maybe_check_brpop_health``)."""
     app = make_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)

@@ -43,6 +43,7 @@ TEXTS: Final = MappingProxyType(
         ("xgroup create", messages.XGROUP_BUSYGROUP): "BUSYGROUP Consumer Group name already exists",
     }
 )
+_DIGITS_MAX: Final = 9
 _DEFAULTS: Final = MappingProxyType(
     {
         b"appendonly": b"no",
@@ -179,6 +180,8 @@ class RedisCommands(FakeSocket):
 
 
 def _timeout(text: bytes) -> float:
+    if text.isdigit() and len(text) <= _DIGITS_MAX:
+        return float(text)
     try:
         float(text)
     except ValueError:

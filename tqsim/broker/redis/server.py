@@ -20,7 +20,8 @@ from fakeredis._core import Database
 from fakeredis._helpers import SimpleError
 
 from tqsim.broker.redis.requests import Plans
-from tqsim.broker.redis.sessions import Peer, Session, Wait
+from tqsim.broker.redis.sessions import Peer, Session
+from tqsim.broker.redis.waits import Wait
 from tqsim.durations import MICROSECONDS_PER_SECOND
 
 __all__ = ["CancellableTimer", "Observer", "Server"]

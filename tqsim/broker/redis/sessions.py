@@ -18,12 +18,13 @@ from fakeredis._socket._resp import convert_to_resp2, valid_response_type
 from tqsim.broker.redis.commands import TEXTS, RedisCommands
 from tqsim.broker.redis.requests import read_request
 from tqsim.broker.redis.resp import NO_LIST, SetReply, encode, encode_push
+from tqsim.broker.redis.waits import Wait
 
 if TYPE_CHECKING:
     from tqsim.broker.redis.requests import CommandPlan
     from tqsim.broker.redis.server import Observer, Server
 
-__all__ = ["Peer", "Session", "Wait"]
+__all__ = ["Peer", "Session"]
 
 #: What a reply may be without a look inside, in either version of the protocol.
 _PLAIN: Final = (bytes, int, type(None))
@@ -31,6 +32,8 @@ _RESP3: Final = 3
 _IN_PUBSUB: Final = (
     "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )
+_MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
+_EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 _QUEUED: Final = b"+QUEUED\r\n"
 
 
@@ -42,58 +45,6 @@ class Peer(Protocol):
 
     def hang_up(self) -> None:
         """Take note that the server has closed the connection."""
-
-
-class Wait:
-    """A client that waits: ``attempt(False)`` gives what it waits for, ``shape`` makes the reply of it.
-
-    ``keys``, where they are known, are tried one by one, with ``attempt_at([key], False)``.
-    """
-
-    __slots__ = (
-        "_attempt", "_attempt_at", "began_us", "is_dozing", "issued_us", "keys", "period_us", "rank", "session",
-        "shape", "timer",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        session: Session,
-        attempt: Callable[[bool], Any],
-        shape: Callable[[Any], Any] | None,
-        keys: list[bytes] | None,
-        attempt_at: Callable[[list[bytes], bool], Any] | None,
-    ) -> None:
-        self.session = session
-        self.shape = shape
-        self.keys = keys
-        self.timer: Any = None
-        #: When it began; when it was last renewed, and how long it lasts, while it is renewed by the server.
-        self.began_us = self.issued_us = self.period_us = 0
-        #: Its place among those that were asked at the same instant.
-        self.rank = 0
-        self.is_dozing = False
-        self._attempt = attempt
-        self._attempt_at = attempt_at
-
-    @property
-    def due_us(self) -> int:
-        """When it times out."""
-        return self.issued_us + self.period_us
-
-    def renew(self, now_us: int) -> None:
-        """Take it as asked again at the end of each period."""
-        self.issued_us += (now_us - self.issued_us) // self.period_us * self.period_us
-
-    def attempt(self, key: bytes | None) -> Any:
-        """Return what there is now, of ``key`` if it waits for keys; ``None`` when there is nothing."""
-        if self._attempt_at is None or self.keys is None or key is None:
-            return self._attempt(False)
-        return self._attempt_at([key], False) if key in self.keys else None
-
-    def shaped(self, value: Any) -> Any:
-        """The reply for what the attempt gave."""
-        reply = value if self.shape is None else self.shape(value)
-        return NO_LIST if reply is None else reply
 
 
 class Session(RedisCommands):
@@ -142,6 +93,9 @@ class Session(RedisCommands):
         for database in self.home.dbs.values():
             database.time = now
         data, position = self._unread, 0
+        if data.startswith(_MULTI) and data.endswith(_EXEC) and self._run_at_once(data):
+            self._unread = b""
+            return
         outbox: list[bytes] = []
         self._outbox = outbox
         try:
@@ -169,6 +123,44 @@ class Session(RedisCommands):
         finally:
             self._unread = data[position:]
             self._flush()
+
+    def _run_at_once(self, data: bytes) -> bool:
+        """Run a whole transaction of native commands; ``False``, and nothing done, when it takes more than that.
+
+        What kombu does for every message, twice.  The replies are those of the commands one by one.
+        """
+        home = self.home
+        if self._paused or self._watches or self._transaction is not None or self._pubsub:
+            return False
+        if home.uses_acl or home.tells_keys or self._reply_off or self._reply_skip:
+            return False
+        parts, position, end = [], len(_MULTI), len(data) - len(_EXEC)
+        try:
+            while position < end:
+                request = read_request(data, position)
+                if request is None:
+                    return False
+                fields, position = request
+                plan, arguments = home.plans.find(fields)
+                if plan.native is None:
+                    return False
+                parts.append((plan, arguments))
+        except (SimpleError, IndexError):
+            return False
+        if position != end:
+            return False
+        self._in_transaction = True
+        results = [self._run_plan(plan, None, arguments, from_script=False) for plan, arguments in parts]
+        self._in_transaction = False
+        reply = encode(results, self.protocol)
+        self._outbox = None
+        self.peer.receive(b"+OK\r\n" + _QUEUED * len(parts) + reply)
+        observer = home.observer
+        if observer is not None and observer.returning:
+            observer.settle_returning()
+        if home.has_changed:
+            home.serve_blocked()
+        return True
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, None
@@ -274,7 +266,7 @@ class Session(RedisCommands):
         return self._run_plan(plan, func, args, from_script=from_script)
 
     def _run_plan(
-        self, plan: CommandPlan, function: Callable[..., Any], arguments: list[Any], *, from_script: bool
+        self, plan: CommandPlan, function: Callable[..., Any] | None, arguments: list[Any], *, from_script: bool
     ) -> Any:
         home = self.home
         items: Any = ()
@@ -290,6 +282,7 @@ class Session(RedisCommands):
                 result = applied[0]
             else:
                 values, items = applied
+                assert function is not None
                 result = function(*values)
                 if type(result) not in _PLAIN:
                     result = self._shaped(plan, result)

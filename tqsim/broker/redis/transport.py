@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import kombu.transport.redis
 import kombu.transport.virtual.base
@@ -22,6 +22,9 @@ from tqsim.kernel.patches import Patches
 from tqsim.kernel.steady import OrderedSet
 
 __all__ = ["install"]
+
+#: Before, a channel listed its queues in a set, in whatever order that had.
+_QUEUES_IN_ORDER: Final = (5, 7)
 
 
 def install(kernel: Kernel, delivery_number: Callable[[str], int]) -> None:
@@ -36,8 +39,15 @@ def install(kernel: Kernel, delivery_number: Callable[[str], int]) -> None:
     patches.set(module, "set", OrderedSet)
     patches.set(kombu.transport.virtual.base, "set", OrderedSet)
     patches.set(kombu.transport.virtual.base, "Finalize", _NoFinalizer)
+    if kombu.VERSION < _QUEUES_IN_ORDER:
+        patches.set(module.Channel, "active_queues", property(_active_queues))
     _let_it_doze(patches, module)
     patches.set(module.Channel, "Message", _message_class(module.Channel.Message, delivery_number))
+
+
+def _active_queues(channel: Any) -> list[str]:
+    """``Channel.active_queues`` as of kombu 5.7."""
+    return [queue for queue in dict.fromkeys(channel._active_queues) if queue not in channel.active_fanout_queues]
 
 
 def _let_it_doze(patches: Patches, module: Any) -> None:
