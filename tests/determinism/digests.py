@@ -13,7 +13,11 @@ from tests.determinism.story import POLICIES, run_story
 
 __all__ = ["STORIES"]
 
-STORIES: Final[dict[str, Callable[[int, str], tqsim.History]]] = {"memory": run_story, "redis": run_redis_story}
+STORIES: Final[dict[str, Callable[[int, str], tqsim.History]]] = {
+    "memory": run_story,
+    "redis": run_redis_story,
+    "redis_broker": lambda seed, policy: run_story(seed, policy, tqsim.Redis()),
+}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One eventful run on everything but Redis, which has a story of its own.
+"""One eventful run, on whichever broker; results in Redis have a story of their own.
 
 The main name is :func:`run_story`.  The story has two workers, retries with jitter, ETAs, task
 events, a kill and a restart, the loss of a child, beat, remote control, a chord and a group, and
@@ -18,9 +18,9 @@ __all__ = ["POLICIES", "run_story"]
 POLICIES = ("fifo", "random", "pct(3)")
 
 
-def run_story(seed: int = 7, policy: str = "fifo") -> tqsim.History:
+def run_story(seed: int = 7, policy: str = "fifo", broker: tqsim.RabbitMQ | tqsim.Redis | None = None) -> tqsim.History:
     """Run the story and return its history."""
-    with tqsim.Simulation(app, seed=seed, policy=policy) as sim:
+    with tqsim.Simulation(app, seed=seed, policy=policy, broker=broker) as sim:
         first = sim.worker("w1", concurrency=3, queues=list(ROUTED_QUEUES), task_events=True)
         sim.worker("w2", concurrency=3, queues=list(ROUTED_QUEUES), task_events=True, prefetch_multiplier=2)
         sim.beat()

@@ -16,7 +16,7 @@ RUNS = {f"{story}/{policy}" for story in STORIES for policy in POLICIES}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_one_seed_gives_one_digest_in_twenty_fresh_interpreters(tmp_path: Path) -> None:
     """Each runs every story under every policy; in every other one, two other simulations came before."""
     fresh = []

@@ -135,6 +135,22 @@ def test_the_broker_restarts_and_other_faults_stay_away(history: History) -> Non
     }
 
 
+@pytest.mark.parametrize("persistence", ["", 'persistence = "aof"\n'])
+def test_a_story_runs_on_redis(persistence: str) -> None:
+    text = STORY.replace('profile = "rabbitmq"\n', f'profile = "redis"\n{persistence}')
+    found = run(load(text, "story.toml"))
+    [variant] = found.variants
+    assert variant.history.moments_named("task.succeeded")
+    assert bool(variant.history.moments_named("message.dropped")) == (not persistence)
+
+
+def test_persistence_is_for_redis() -> None:
+    text = STORY.replace('profile = "rabbitmq"\n', 'profile = "rabbitmq"\npersistence = "aof"\n')
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        "story.toml, line 13: broker.persistence: persistence='aof' is only for profile = \"redis\"."
+    )
+
+
 def test_a_load_that_cannot_send_is_noted_and_goes_on() -> None:
     found = run(load(STORY.replace('"32s"', '"29s"'), "story.toml"))
     assert found.notices == (
@@ -172,10 +188,9 @@ def test_a_broker_that_is_not_simulated_has_its_remedy_in_the_words_of_the_file(
     with pytest.raises(UnsupportedError) as caught:
         run(load(text, "story.toml"))
     assert str(caught.value) == (
-        "story.toml, line 2: app=\"tqsim_scenarios.shop.app:app\": The application's broker URL names 'sqs', which "
-        "is not simulated; simulated are: amqp, amqps, pyamqp, librabbitmq, memory, redis, rediss, sentinel. "
-        'Add the table [broker] with profile = "rabbitmq" to run it on a '
-        "simulated RabbitMQ all the same."
+        "story.toml, line 2: app=\"tqsim_scenarios.shop.app:app\": The application's broker URL names 'sqs', which is "
+        "not simulated; simulated are: amqp, amqps, pyamqp, librabbitmq, memory, redis, rediss, sentinel. Add the "
+        'table [broker] with profile = "rabbitmq" or "redis" to run it on a simulated server all the same.'
     )
     assert run(load(STORY, "story.toml")).is_met
 

@@ -10,7 +10,7 @@ from tests.simulation.worker_stories import make_app as make_any_app
 __all__ = ["make_app"]
 
 
-def make_app(url: str = "redis://", *, results: str = "cache+memory://", options: Any = None, **settings: Any) -> Any:
+def make_app(url: Any = "redis://", *, results: str = "cache+memory://", options: Any = None, **settings: Any) -> Any:
     """Return an application with ``work`` and ``late`` (acknowledged late), which take seconds, and ``say``."""
     app = make_any_app(broker_url=url, result_backend=results, broker_transport_options=options or {}, **settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import celery
 import pytest
 import redis
 
@@ -73,6 +74,7 @@ def test_reserved_task_that_waits_longer_than_the_visibility_timeout_runs_twice(
             sim.check(tqsim.checks.exactly_once())
 
 
+@pytest.mark.skipif(celery.VERSION < (5, 6), reason="worker_disable_prefetch came with Celery 5.6")
 def test_reserved_task_that_waits_runs_once_without_prefetching() -> None:
     """F3, mended: ``worker_disable_prefetch``, or one reserved message and late acknowledgement."""
     app = make_app(options=VISIBILITY, worker_disable_prefetch=True)

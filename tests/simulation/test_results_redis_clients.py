@@ -323,9 +323,9 @@ def test_finalizer_in_the_middle_of_a_command_waits_its_turn() -> None:
         noisy = [Noisy()]
         real = server._note_change
 
-        def drop(database: Any) -> None:
+        def drop(*change: Any) -> None:
             noisy.clear()
-            real(database)
+            real(*change)
 
         vars(server.dbs[0])["_on_change"] = drop
         AT_IMPORT.set("k", "v")

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from tqsim.kernel.locks import WaitQueue
 from tqsim.kernel.loop import Loop
 
-__all__ = ["Poller", "Wire", "Wires"]
+__all__ = ["Poller", "Sleeper", "Wire", "Wires"]
 
 _FIRST_NUMBER: Final = 1 << 24
 
@@ -25,15 +25,29 @@ class Poller(Protocol):
         """Look again: one of them may be readable."""
 
 
-class Wire:
-    """One end of a connection.  ``is_readable()`` says whether there is something to read."""
+class Sleeper(Protocol):
+    """The owner of a wire whose client asks the same again and again while nothing happens."""
 
-    __slots__ = ("_waiting", "is_readable", "number", "pollers")
+    def doze(self) -> bool:
+        """Let the server take it as asked; return whether there was something to ask."""
+
+    def wake_up(self) -> None:
+        """Go on as if it had been asked each time."""
+
+
+class Wire:
+    """One end of a connection.  ``is_readable()`` says whether there is something to read.
+
+    ``sleeper`` is set where a poller with nothing else to do may sleep through answers of nothing.
+    """
+
+    __slots__ = ("_waiting", "is_readable", "number", "pollers", "sleeper")
 
     def __init__(self, number: int, is_readable: Callable[[], bool], loop: Loop) -> None:
         self.number = number
         self.is_readable = is_readable
         self.pollers: list[Poller] = []
+        self.sleeper: Sleeper | None = None
         self._waiting = WaitQueue(loop)
 
     def fileno(self) -> int:

@@ -23,6 +23,7 @@ from tqsim.kernel.agenda import Timer
 from tqsim.kernel.fibers import Fiber
 from tqsim.kernel.kernel import Kernel
 from tqsim.kernel.steady import OrderedSet
+from tqsim.worker.dozing import CALM_US, Dozing
 
 __all__ = ["hub_class", "timer_class"]
 
@@ -30,9 +31,12 @@ __all__ = ["hub_class", "timer_class"]
 class _Entry(kombu_timer.Entry):
     """A timer entry that is ordered by when it was made, not by its address."""
 
-    __slots__ = ("number",)
+    __slots__ = ("idle_until", "number", "period")
 
     number: int
+    #: Where somebody knows: a function that gives the moment up to which its ticks do nothing.
+    idle_until: Any
+    period: float
 
     def __lt__(self, other: Any) -> bool:
         return bool(self.number < other.number)
@@ -48,6 +52,7 @@ def timer_class() -> type:
         def __init__(self, fun: Any, args: Any = None, kwargs: Any = None) -> None:
             super().__init__(fun, args, kwargs)  # type: ignore[no-untyped-call]
             self.number = next(numbers)
+            self.idle_until = None
 
     class Timer(kombu_timer.Timer):
         """kombu's timer."""
@@ -87,6 +92,8 @@ class _Poller:
         self._deadline_us: int | None = None
         self._is_woken = False
         self._was_quiet = False
+        self._stirred_us = kernel.loop.now_us
+        self._dozing = Dozing(kernel, timer)
         kernel.loop.require_current().process.on_death.append(self._forget_alarm)
 
     def register(self, fd: Any, flags: int) -> int:
@@ -117,6 +124,11 @@ class _Poller:
         if self._parked is not None:
             self._kernel.loop.wake(self._parked)
 
+    def stir(self) -> None:
+        """Let ``poll()`` return, for something that is to be done."""
+        self._stirred_us = self._kernel.loop.now_us
+        self.wake()
+
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         ready = self._ready()
         self._kernel.loop.require_current().reads = 0
@@ -124,7 +136,9 @@ class _Poller:
             self._is_woken = self._was_quiet = False
             return ready
         loop = self._kernel.loop
-        timeout_us, is_timer = self._wait_us(timeout)
+        is_calm = loop.now_us - self._stirred_us >= CALM_US
+        is_dozing = is_calm and self._dozing.begin(self._wires.values())
+        timeout_us, is_timer = (self._dozing.due_us(), True) if is_dozing else self._wait_us(timeout)
         self._parked = loop.require_current()
         before = len(self._parked.interrupts)
         self._set_alarm(timeout_us)
@@ -132,6 +146,8 @@ class _Poller:
             answer = loop.park("an event")
         finally:
             self._parked = None
+            if is_dozing:
+                self._dozing.end()
         self._was_quiet = answer is TIMED_OUT and not is_timer and not before
         self._is_woken = False
         return self._ready()
@@ -238,7 +254,7 @@ def hub_class(kernel: Kernel) -> type:
                 callback = promise(callback, args)
             self._ready.add(callback)
             if self._poller is not None:
-                self._poller.wake()
+                self._poller.stir()
             return callback
 
         def add_reader(self, fds: Any, callback: Any, *args: Any) -> Any:
@@ -250,6 +266,6 @@ def hub_class(kernel: Kernel) -> type:
         def wake(self) -> None:
             """Let the loop look around: something that it checks on each turn has changed."""
             if self._poller is not None:
-                self._poller.wake()
+                self._poller.stir()
 
     return Hub

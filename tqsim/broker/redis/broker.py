@@ -55,6 +55,7 @@ class RedisBroker:
         for app in self._apps():
             for place in places_of(app):
                 self._take_in(place.address)
+        self._tell("server.started")
 
     @property
     def place(self) -> Place:

@@ -7,6 +7,7 @@ They do what fakeredis's own commands do, without what these need for options an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,6 +19,8 @@ from fakeredis._helpers import SimpleError
 from fakeredis.model import Hash, ZSet
 
 __all__ = ["NATIVES"]
+
+_PLAIN_NUMBER: Final = re.compile(rb"\d{1,15}(\.\d{1,17})?")
 
 
 def _found(database: Any, key: bytes, kind: type) -> Any:
@@ -52,7 +55,7 @@ def _hdel(database: Any, arguments: list[bytes]) -> int:
 def _zadd(database: Any, arguments: list[bytes]) -> int:
     key, score, member = arguments
     item = _found(database, key, ZSet)
-    number = 0.0 + Float.decode(score)
+    number = float(score) if _PLAIN_NUMBER.fullmatch(score) else 0.0 + Float.decode(score)
     members = ZSet() if item is None else item.value
     is_new = member not in members
     if members.add(member, number):

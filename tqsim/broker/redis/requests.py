@@ -14,6 +14,7 @@ from fakeredis._commands import COMMANDS_WITH_SUB, SUPPORTED_COMMANDS, Key, Sign
 from fakeredis._core import CommandItem, Database
 from fakeredis._helpers import SimpleError
 
+from tqsim.broker.redis.commands import EXTRA_COMMANDS, LISTS_OR_NOTHING, SETS
 from tqsim.broker.redis.natives import NATIVES
 
 __all__ = ["CommandPlan", "Plans", "read_request"]
@@ -64,8 +65,21 @@ class CommandPlan:
     """One command with one number of arguments: how they are converted, and which are keys."""
 
     __slots__ = (
-        "_checked", "_converted", "_creates", "_keys", "forbids_script", "function_name", "is_immediate", "keeps_empty",
-        "keeps_reply", "name", "native", "signature", "takes_bytes",
+        "_checked",
+        "_converted",
+        "_creates",
+        "_keys",
+        "forbids_script",
+        "function_name",
+        "is_immediate",
+        "is_set",
+        "keeps_empty",
+        "keeps_reply",
+        "lacks_list",
+        "name",
+        "native",
+        "signature",
+        "takes_bytes",
     )  # fmt: skip
 
     def __init__(self, signature: Signature, count: int) -> None:
@@ -83,6 +97,9 @@ class CommandPlan:
         self.is_immediate = messages.FLAG_TRANSACTION in signature.flags
         self.keeps_empty = messages.FLAG_LEAVE_EMPTY_VAL in signature.flags
         self.keeps_reply = messages.FLAG_SKIP_CONVERT_TO_RESP2 in signature.flags
+        self.is_set = self.name in SETS or (self.name == "spop" and count > 1)
+        #: Its nothing is a list that is not there.
+        self.lacks_list = self.name in LISTS_OR_NOTHING or (self.name in ("lpop", "rpop") and count > 1)
         self._creates = messages.FLAG_DO_NOT_CREATE not in signature.flags
         self._keys = keys
         self._checked = any(kind.missing_return is not Key.UNSPECIFIED for _, kind in keys)
@@ -157,13 +174,17 @@ class Plans:
         shape = (signature.name, count)
         plan = self._by_shape.get(shape)
         if plan is None:
-            signature.check_arity([b""] * count, self._version)
+            try:
+                signature.check_arity([b""] * count, self._version)
+            except SimpleError:
+                shown = signature.name.replace(" ", "|")
+                raise SimpleError(f"ERR wrong number of arguments for '{shown}' command") from None
             plan = self._by_shape[shape] = CommandPlan(signature, count)
         return plan
 
 
 def _signature(name: str, fields: list[bytes]) -> Signature:
-    signature = SUPPORTED_COMMANDS.get(name)
+    signature = EXTRA_COMMANDS.get(name) or SUPPORTED_COMMANDS.get(name)
     if signature is None or "redis" not in signature.server_types:
         raise _unknown(name, fields)
     return signature

@@ -12,10 +12,27 @@ from typing import Any, Final
 
 from fakeredis._helpers import SimpleError, SimpleString
 
-__all__ = ["encode", "encode_push"]
+__all__ = ["NO_LIST", "SetReply", "encode", "encode_push"]
 
 _INTEGER_MAX: Final = (1 << 63) - 1
 _INTEGER_MIN: Final = -(1 << 63)
+
+
+class _NoList:
+    """The type of :data:`NO_LIST`."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+#: A list that is not there: in RESP2 not the same as a string that is not there.
+NO_LIST: Final = _NoList()
+
+
+class SetReply(list[Any]):
+    """A reply that is a set in RESP3."""
+
+    __slots__ = ()
 
 
 def encode(value: Any, protocol: int) -> bytes:
@@ -37,6 +54,8 @@ def encode(value: Any, protocol: int) -> bytes:
         return b"+%s\r\n" % value.value
     if isinstance(value, SimpleError):
         return b"-%s\r\n" % _one_line(value.value)
+    if value is NO_LIST:
+        return b"_\r\n" if protocol == 3 else b"*-1\r\n"
     if isinstance(value, str):
         return encode(value.encode(), protocol)
     if isinstance(value, float):
@@ -67,6 +86,8 @@ def _collection(value: Any, protocol: int) -> bytes:
         header = b"%%%d\r\n" % len(value) if protocol == 3 else b"*%d\r\n" % len(items)
         return header + b"".join(items)
     if isinstance(value, (list, tuple)):
+        if protocol == 3 and type(value) is SetReply:
+            return b"~%d\r\n" % len(value) + b"".join([encode(item, protocol) for item in value])
         return b"*%d\r\n" % len(value) + b"".join([encode(item, protocol) for item in value])
     raise TypeError(f"No Redis reply can carry a {type(value).__name__}: {value!r}")
 

@@ -2,8 +2,8 @@
 
 The main name is :class:`RedisRuntime`.  There is one server for each address that a client connects
 to; ``localhost`` under all its names is one.  redis-py stays as it is: only the opening of a socket,
-and what belongs to a process in its pools, are replaced.  Left out: ``redis.asyncio`` clients,
-and clusters.
+and what belongs to a process in its pools, are replaced; for ``redis.asyncio`` see :mod:`streams`.  Left
+out: clusters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import redis.connection
 import redis.sentinel
 from fakeredis.model import ExpiringMembersSet
 
-from tqsim.broker.redis import shortcuts
+from tqsim.broker.redis import shortcuts, streams
 from tqsim.broker.redis.places import DEFAULT_PORT, Place, address_of
 from tqsim.broker.redis.pools import Pools
 from tqsim.broker.redis.server import Server
@@ -54,10 +54,11 @@ class RedisRuntime:
         for kind in (connection.Connection, connection.SSLConnection):
             patches.set(kind, "_connect", self._connecting(kind._connect, _tcp_address))
         unix = connection.UnixDomainSocketConnection
-        patches.set(unix, "_connect", self._connecting(unix._connect, lambda client: str(client.path)))
+        patches.set(unix, "_connect", self._connecting(unix._connect, _path_address))
         self._answer_for_sentinels()
         self._pin_orders()
         shortcuts.install(self._kernel)
+        streams.install(self._kernel, self._find)
 
     def client(self, place: Place) -> redis.Redis:
         """A client of redis-py for a place; one for everybody, as its connections belong to processes."""
@@ -80,16 +81,24 @@ class RedisRuntime:
 
     def _connecting(self, real: Callable[[Any], Any], address_of: Callable[[Any], str]) -> Callable[[Any], Any]:
         def connect(client: Any) -> Any:
-            if not self._is_inside():
+            found = self._find(client, address_of)
+            if found is None:
                 return real(client)
-            address = address_of(client)
-            if address in self._kernel.options.allow_network:
-                return real(client)
+            server, address = found
             self.on_connect(client, address)
             timeout = getattr(client, "socket_timeout", None)
-            return SimulatedSocket(self._kernel, self.server(address), address, timeout)
+            return SimulatedSocket(self._kernel, server, address, timeout)
 
         return connect
+
+    def _find(self, client: Any, address_of: Callable[[Any], str] | None = None) -> tuple[Server, str] | None:
+        """The server that a client means, and its address; ``None`` where a real one is meant."""
+        if not self._is_inside():
+            return None
+        if address_of is None:
+            address_of = _path_address if hasattr(client, "path") else _tcp_address
+        address = address_of(client)
+        return None if address in self._kernel.options.allow_network else (self.server(address), address)
 
     def _answer_for_sentinels(self) -> None:
         """A sentinel names the service itself as the host of its master and only replica."""
@@ -135,6 +144,10 @@ class RedisRuntime:
 
 def _tcp_address(client: Any) -> str:
     return address_of(client.host, client.port)
+
+
+def _path_address(client: Any) -> str:
+    return str(client.path)
 
 
 def _ignore(client: Any, address: str) -> None:

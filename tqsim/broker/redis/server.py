@@ -8,9 +8,11 @@ comes while another is running (a finalizer may send one) waits its turn.
 from __future__ import annotations
 
 import errno
+import itertools
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, Protocol
 
 from fakeredis import FakeServer
@@ -19,6 +21,8 @@ from fakeredis._helpers import SimpleError
 
 from tqsim.broker.redis.requests import Plans
 from tqsim.broker.redis.sessions import Peer, Session
+from tqsim.broker.redis.waits import Wait
+from tqsim.durations import MICROSECONDS_PER_SECOND
 
 __all__ = ["CancellableTimer", "Observer", "Server"]
 
@@ -78,8 +82,10 @@ class Server(FakeServer):
         self.is_stopped = False
         self._inbox: deque[tuple[Session, bytes | None]] = deque()
         self._is_busy = False
-        self._blocked: list[_Blocked] = []
-        self._changed: list[Database] = []
+        self._blocked: list[Wait] = []
+        self._dozing = 0
+        self._ranks = itertools.count(1)
+        self._changed: list[tuple[Database, bytes | None]] = []
         self.changes = 0
         # Plain assignments would contradict fakeredis's own types.
         vars(self).update(
@@ -159,18 +165,68 @@ class Server(FakeServer):
 
     # -- blocking commands --------------------------------------------------------------------
 
-    def block(
-        self,
-        session: Session,
-        timeout_s: float | None,
-        attempt: Callable[[bool], Any],
-        shape: Callable[[Any], Any] | None,
-    ) -> None:
-        """Let a client wait until ``attempt(False)`` gives a value, or the timeout has passed (0: never)."""
-        entry = _Blocked(session, attempt, shape)
-        self._blocked.append(entry)
+    def block(self, session: Session, timeout_s: float | None, wait: Wait) -> None:
+        """Let a client wait until there is something for it, or the timeout has passed (0: never)."""
+        self._blocked.append(wait)
+        now_us = wait.began_us = wait.issued_us = self._now_us()
+        ended_us, rank = session.timed_out
+        # Who asks again at once keeps its place among those who do so at the same instant.
+        wait.rank = rank if ended_us == now_us else next(self._ranks)
         if timeout_s:
-            entry.timer = self._call_later(timeout_s, lambda: self._give_up(entry))
+            wait.period_us = round(timeout_s * MICROSECONDS_PER_SECOND)
+            wait.timer = self._call_later(timeout_s, partial(self._give_up, wait))
+
+    def doze(self, session: Session) -> bool:
+        """Renew a client's blocking pop at the end of each timeout, without telling the client.
+
+        For a client that would send the same command again at once: its place among those who wait is
+        the same as if it had.  Returns whether it waits for such a command.
+        """
+        wait = self._wait_of(session)
+        if wait is None or wait.timer is None or wait.keys is None:
+            return False
+        if not wait.is_dozing:
+            wait.is_dozing = True
+            wait.timer.cancel()
+            self._dozing += 1
+        return True
+
+    def wake_up(self, session: Session) -> None:
+        """Let a client's blocking pop time out again."""
+        wait = self._wait_of(session)
+        if wait is None or not wait.is_dozing:
+            return
+        self._line_up()
+        wait.is_dozing = False
+        self._dozing -= 1
+        left_s = (wait.due_us - self._now_us()) / MICROSECONDS_PER_SECOND
+        for other in self._blocked:  # those that time out at the same instant do so in their order
+            if other.timer is not None and not other.is_dozing and other.due_us == wait.due_us:
+                other.timer.cancel()
+                other.timer = self._call_later(left_s, partial(self._give_up, other))
+
+    def renewed_s(self, session: Session) -> float:
+        """For how many seconds a client's blocking pop has been renewed."""
+        wait = self._wait_of(session)
+        if wait is None:
+            return 0.0
+        if wait.is_dozing:
+            wait.renew(self._now_us())
+        return (wait.issued_us - wait.began_us) / MICROSECONDS_PER_SECOND
+
+    def _wait_of(self, session: Session) -> Wait | None:
+        return next((wait for wait in self._blocked if wait.session is session), None)
+
+    def _line_up(self) -> None:
+        """Put those who wait in the order in which they last asked."""
+        now_us = self._now_us()
+        for wait in self._blocked:
+            if wait.is_dozing:
+                wait.renew(now_us)
+        self._blocked.sort(key=lambda wait: (wait.issued_us, wait.rank))
+
+    def _now_us(self) -> int:
+        return round(self.now() * MICROSECONDS_PER_SECOND)
 
     @property
     def tells_keys(self) -> bool:
@@ -183,71 +239,78 @@ class Server(FakeServer):
         return bool(self._changed)
 
     def serve_blocked(self) -> None:
-        """After a command: answer the clients that waited for what it changed, the oldest first."""
-        while self._changed:
-            database = self._changed.pop(0)
-            for entry in list(self._blocked):
-                if entry.session.database is database and entry in self._blocked:
-                    self._try_again(entry)
+        """After a command: answer the clients that waited for what it changed.
 
-    def _try_again(self, entry: _Blocked) -> None:
-        session = entry.session
+        Key by key in the order in which they changed, and for each the client that has waited longest first
+        (blocked.c, ``handleClientsBlockedOnKeys``).
+        """
+        if self._dozing:
+            self._line_up()
+        while self._changed:
+            database, key = self._changed.pop(0)
+            for wait in list(self._blocked):
+                if wait.session.database is database and wait in self._blocked:
+                    self._try_again(wait, key)
+
+    def _try_again(self, wait: Wait, key: bytes | None) -> None:
+        session = wait.session
         try:
             is_unblocked = session.take_unblock_reason()
-            value = None if is_unblocked else entry.attempt(False)
+            value = None if is_unblocked else wait.attempt(key)
             if value is None and not is_unblocked:
                 return
-            reply = entry.shaped(value)
+            reply = wait.shaped(value)
         except SimpleError as error:
             reply = error
-        self._release(entry)
+        self._release(wait)
         if self.observer is not None:
             self.observer.served(session, reply)
         session.answer(reply)
 
-    def _give_up(self, entry: _Blocked) -> None:
+    def _give_up(self, entry: Wait) -> None:
         """Answer a client whose time is over; called by a timer."""
         if entry in self._blocked:
             self._release(entry)
+            entry.session.timed_out = (self._now_us(), entry.rank)
             self._exclusively(lambda: entry.session.answer(entry.shaped(None)))
 
-    def _release(self, entry: _Blocked) -> None:
+    def _release(self, entry: Wait) -> None:
         self._blocked.remove(entry)
+        self._dozing -= entry.is_dozing
         if entry.timer is not None:
             entry.timer.cancel()
 
-    def _note_change(self, database: Database) -> None:
+    def _note_change(self, database: Database, key: bytes | None) -> None:
         self.changes += 1
-        if self._blocked and database not in self._changed:
-            self._changed.append(database)
-
-
-class _Blocked:
-    """A client that waits."""
-
-    __slots__ = ("attempt", "session", "shape", "timer")
-
-    def __init__(self, session: Session, attempt: Callable[[bool], Any], shape: Callable[[Any], Any] | None) -> None:
-        self.session = session
-        self.attempt = attempt
-        self.shape = shape
-        self.timer: CancellableTimer | None = None
-
-    def shaped(self, value: Any) -> Any:
-        """The reply for what the attempt gave."""
-        return value if self.shape is None else self.shape(value)
+        if self._blocked and (database, key) not in self._changed:
+            self._changed.append((database, key))
 
 
 class _Database(Database):
     """One numbered database, which tells of changes instead of waking threads."""
 
-    def __init__(self, on_change: Callable[[Database], None], now_s: float) -> None:
+    def __init__(self, on_change: Callable[[Database, bytes | None], None], now_s: float) -> None:
         super().__init__(None)
         self.time = now_s
         self._on_change = on_change
 
+    def notify_watch(self, key: bytes) -> None:
+        watching = self._watches.get(key)
+        if watching:
+            for session in watching:
+                session.notify_watch()
+        self._on_change(self, key)
+
     def wake_all(self) -> None:
-        self._on_change(self)
+        self._on_change(self, None)
+
+    def __getitem__(self, key: bytes) -> Any:
+        item = self._dict[key]
+        if item.expireat is not None and self.expired(item):
+            del self._dict[key]
+            self.notify_watch(key)  # whoever watches it is told (db.c, deleteExpiredKeyAndPropagate)
+            raise KeyError(key)
+        return item
 
 
 class _Members:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import redis
 from fakeredis import _msgs as messages
-from fakeredis._helpers import OK, QUEUED, NoResponse, SimpleError, SimpleString
-from fakeredis._socket import FakeSocket
+from fakeredis._helpers import QUEUED, NoResponse, SimpleError, SimpleString
 from fakeredis._socket._resp import convert_to_resp2, valid_response_type
 
+from tqsim.broker.redis.commands import TEXTS, RedisCommands
 from tqsim.broker.redis.requests import read_request
-from tqsim.broker.redis.resp import encode, encode_push
+from tqsim.broker.redis.resp import NO_LIST, SetReply, encode, encode_push
+from tqsim.broker.redis.waits import Wait
 
 if TYPE_CHECKING:
     from tqsim.broker.redis.requests import CommandPlan
@@ -28,6 +29,11 @@ __all__ = ["Peer", "Session"]
 #: What a reply may be without a look inside, in either version of the protocol.
 _PLAIN: Final = (bytes, int, type(None))
 _RESP3: Final = 3
+_IN_PUBSUB: Final = (
+    "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+)
+_MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
+_EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 _QUEUED: Final = b"+QUEUED\r\n"
 
 
@@ -41,7 +47,7 @@ class Peer(Protocol):
         """Take note that the server has closed the connection."""
 
 
-class Session(FakeSocket):
+class Session(RedisCommands):
     """One client as the server sees it; ``peer`` is where its replies go, ``owner`` the name of its process."""
 
     def __init__(self, server: Server, peer: Peer, client_info: dict[str, Any], owner: str = "") -> None:
@@ -51,6 +57,8 @@ class Session(FakeSocket):
         self.is_open = True
         self._unread = b""
         #: The last request that came alone: a consumer sends the same one again and again.
+        #: When its last wait timed out, and the rank of that.
+        self.timed_out: tuple[int, int] = (-1, 0)
         self._last: tuple[bytes, list[bytes]] = (b"", [])
         self._outbox: list[bytes] | None = None
         super().__init__(server, 0, client_class=redis.Redis, client_info=client_info)
@@ -85,6 +93,9 @@ class Session(FakeSocket):
         for database in self.home.dbs.values():
             database.time = now
         data, position = self._unread, 0
+        if data.startswith(_MULTI) and data.endswith(_EXEC) and self._run_at_once(data):
+            self._unread = b""
+            return
         outbox: list[bytes] = []
         self._outbox = outbox
         try:
@@ -112,6 +123,44 @@ class Session(FakeSocket):
         finally:
             self._unread = data[position:]
             self._flush()
+
+    def _run_at_once(self, data: bytes) -> bool:
+        """Run a whole transaction of native commands; ``False``, and nothing done, when it takes more than that.
+
+        What kombu does for every message, twice.  The replies are those of the commands one by one.
+        """
+        home = self.home
+        if self._paused or self._watches or self._transaction is not None or self._pubsub:
+            return False
+        if home.uses_acl or home.tells_keys or self._reply_off or self._reply_skip:
+            return False
+        parts, position, end = [], len(_MULTI), len(data) - len(_EXEC)
+        try:
+            while position < end:
+                request = read_request(data, position)
+                if request is None:
+                    return False
+                fields, position = request
+                plan, arguments = home.plans.find(fields)
+                if plan.native is None:
+                    return False
+                parts.append((plan, arguments))
+        except (SimpleError, IndexError):
+            return False
+        if position != end:
+            return False
+        self._in_transaction = True
+        results = [self._run_plan(plan, None, arguments, from_script=False) for plan, arguments in parts]
+        self._in_transaction = False
+        reply = encode(results, self.protocol)
+        self._outbox = None
+        self.peer.receive(b"+OK\r\n" + _QUEUED * len(parts) + reply)
+        observer = home.observer
+        if observer is not None and observer.returning:
+            observer.settle_returning()
+        if home.has_changed:
+            home.serve_blocked()
+        return True
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, None
@@ -217,7 +266,7 @@ class Session(FakeSocket):
         return self._run_plan(plan, func, args, from_script=from_script)
 
     def _run_plan(
-        self, plan: CommandPlan, function: Callable[..., Any], arguments: list[Any], *, from_script: bool
+        self, plan: CommandPlan, function: Callable[..., Any] | None, arguments: list[Any], *, from_script: bool
     ) -> Any:
         home = self.home
         items: Any = ()
@@ -233,11 +282,18 @@ class Session(FakeSocket):
                 result = applied[0]
             else:
                 values, items = applied
+                assert function is not None
                 result = function(*values)
                 if type(result) not in _PLAIN:
                     result = self._shaped(plan, result)
+            if result is None:
+                if plan.lacks_list and not from_script:
+                    result = NO_LIST
+            elif plan.is_set and type(result) is list and not from_script:
+                result = SetReply(result)
         except SimpleError as error:
-            result = error
+            text = TEXTS.get((plan.name, error.value))
+            result = error if text is None else SimpleError(text)
         for item in items:
             item.writeback(remove_empty_val=not plan.keeps_empty)
         if home.tells_keys:
@@ -254,10 +310,10 @@ class Session(FakeSocket):
         if from_script and plan.forbids_script:
             raise SimpleError(messages.COMMAND_IN_SCRIPT_MSG)
         if self._pubsub and self.protocol != _RESP3 and plan.name not in self.ACCEPTED_COMMANDS_WHILE_PUBSUB:
-            raise SimpleError(messages.BAD_COMMAND_IN_PUBSUB_MSG)
+            raise SimpleError(_IN_PUBSUB.format(plan.name))
 
     def _shaped(self, plan: CommandPlan, result: Any) -> Any:
-        if plan.keeps_reply or type(result) is NoResponse or type(result) is SimpleString:
+        if plan.keeps_reply or plan.name == "exec" or type(result) is NoResponse or type(result) is SimpleString:
             return result
         version = self._resp_version
         if version == 2:
@@ -277,9 +333,25 @@ class Session(FakeSocket):
         value = func(True)
         if value is not None or self._in_transaction:
             return value if shape is None else shape(value)
+        return self._block(timeout, func, shape)
+
+    def _wait_for(self, keys: list[bytes], attempt: Callable[[list[bytes], bool], Any], timeout: float) -> Any:
+        value = attempt(keys, True)
+        if value is not None or self._in_transaction:
+            return value
+        return self._block(timeout, lambda is_first: attempt(keys, is_first), None, keys, attempt)
+
+    def _block(
+        self,
+        timeout: float | None,
+        attempt: Callable[[bool], Any],
+        shape: Callable[[Any], Any] | None,
+        keys: list[bytes] | None = None,
+        attempt_at: Callable[[list[bytes], bool], Any] | None = None,
+    ) -> NoResponse:
         self._blocked = True
         self.pause()
-        self.home.block(self, timeout, func, shape)
+        self.home.block(self, timeout, Wait(self, attempt, shape, keys, attempt_at))
         return NoResponse()
 
     def acl_setuser(self, username: bytes, *args: bytes) -> SimpleString:
@@ -287,18 +359,3 @@ class Session(FakeSocket):
         self.home.uses_acl = True
         answer: SimpleString = super().acl_setuser(username, *args)
         return answer
-
-    def _auth(self, *args: bytes) -> SimpleString:
-        """AUTH: whatever password the application has is right."""
-        return OK
-
-    def hello(self, *args: bytes) -> Any:
-        """HELLO, whose AUTH part is as right as AUTH."""
-        kept, rest = [], list(args)
-        while rest:
-            word = rest.pop(0)
-            if word.upper() == b"AUTH" and len(rest) >= 2:
-                del rest[:2]
-            else:
-                kept.append(word)
-        return super().hello(*kept)

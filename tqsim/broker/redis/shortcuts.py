@@ -13,6 +13,7 @@ The main name is :func:`install`.  Nothing here changes what is sent, received o
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import kombu.transport.redis
@@ -58,7 +59,8 @@ def install(kernel: Kernel) -> None:
     patches.set(base, "SocketBuffer", _buffer_class(base.SocketBuffer))
     parser: Any = getattr(redis._parsers, "_RESP3Parser", None)
     if parser is not None:
-        patches.set(parser, "read_response", _reading(parser.read_response))
+        connection: Any = redis.connection.AbstractConnection
+        patches.set(connection, "read_response", _reading(connection.read_response, parser))
     pool: Any = redis.connection.ConnectionPool
     real = pool.get_connection
     if hasattr(real, "__wrapped__"):
@@ -119,20 +121,27 @@ def pack(args: tuple[Any, ...], limit: int) -> bytes | None:
     return b"".join(parts)
 
 
-def _reading(real: Any) -> Any:
-    def read_response(
-        parser: Any, disable_decoding: bool = False, push_request: bool = False, *args: Any, **kwargs: Any
-    ) -> Any:
-        sock = parser._sock
-        if type(sock) is SimulatedSocket and sock.is_usable and not parser._buffer.unread_bytes():
-            data, position = sock.incoming, sock.read_to
-            if position < len(data) and data[position] not in _UNASKED:
-                decode = None if disable_decoding or not parser.encoder.decode_responses else parser.encoder.decode
-                value, sock.read_to = read_reply(data, position, decode, parser.parse_error)
-                if isinstance(value, redis.ConnectionError):
-                    raise value
-                return value
-        return real(parser, disable_decoding, push_request, *args, **kwargs)
+def _reading(real: Any, kind: Any) -> Any:
+    """``AbstractConnection.read_response``, of a reply that has come already."""
+
+    def read_response(connection: Any, disable_decoding: bool = False, **kwargs: Any) -> Any:
+        sock, parser = connection._sock, connection._parser
+        if type(sock) is not SimulatedSocket or type(parser) is not kind or kwargs:
+            return real(connection, disable_decoding, **kwargs)
+        data, position = sock.incoming, sock.read_to
+        if position >= len(data) or data[position] in _UNASKED or not sock.is_usable or parser._buffer.unread_bytes():
+            return real(connection, disable_decoding)
+        encoder = parser.encoder
+        decode = None if disable_decoding or not encoder.decode_responses else encoder.decode
+        value, sock.read_to = read_reply(data, position, decode, parser.parse_error)
+        if isinstance(value, redis.ConnectionError):
+            connection.disconnect()
+            raise value
+        if connection.health_check_interval:
+            connection.next_health_check = time.monotonic() + connection.health_check_interval
+        if isinstance(value, redis.ResponseError):
+            raise value
+        return value
 
     return read_response
 

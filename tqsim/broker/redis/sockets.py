@@ -43,6 +43,7 @@ class SimulatedSocket:
         fiber = self._loop.current or self._loop.main
         self._process = fiber.process
         self._wire = kernel.wires.new(self._is_readable)
+        self._wire.sleeper = self
         self._port = _FIRST_PORT + self._wire.number % 10_000
         self._server = server
         try:
@@ -80,6 +81,21 @@ class SimulatedSocket:
     def is_usable(self) -> bool:
         """Whether the connection is open at this end, in a simulation that is open too."""
         return self._is_open and not self._loop.is_closing
+
+    # -- what pollers call --------------------------------------------------------------------
+
+    def doze(self) -> bool:
+        """Let the server renew the client's blocking pop by itself; return whether there is one."""
+        return self._server.doze(self._session)
+
+    def wake_up(self) -> None:
+        """Let it time out again."""
+        self._server.wake_up(self._session)
+
+    @property
+    def renewed_s(self) -> float:
+        """For how many seconds the server has renewed the client's blocking pop."""
+        return self._server.renewed_s(self._session)
 
     # -- what redis-py calls ------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The server: vhosts, stopping, crashing, what survives.
 
-What survives was measured on a node of RabbitMQ 3.10.8 that was stopped and that was killed.
+What survives was measured on a node of RabbitMQ 3.10.8 that was stopped and, for classic queues, that was killed.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def test_equal_runs_give_equal_moments() -> None:
 
 
 def test_a_quorum_queue_keeps_everything_and_counts_what_was_out(world: World) -> None:
-    """Measured on a node of 3.10 that was stopped and that was killed."""
+    """Measured on a node of 3.10 that was stopped; that one which is killed keeps it too is from documentation."""
     for end in ("stop", "crash"):
         channel = world.channel("w1")
         channel.queue_declare(end, durable=True, arguments={"x-queue-type": "quorum"})

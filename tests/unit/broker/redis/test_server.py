@@ -8,6 +8,12 @@ from collections.abc import Callable
 from tqsim.broker.redis.server import Server
 
 
+def packed(*words: str) -> bytes:
+    """Return a command as it goes over the wire."""
+    parts = [f"${len(word)}\r\n{word}\r\n" for word in words]
+    return f"*{len(words)}\r\n{''.join(parts)}".encode()
+
+
 class Timer:
     """A timer that the test lets fire."""
 
@@ -42,8 +48,7 @@ class Client:
 
     def send(self, *words: str) -> bytes:
         """Send one command and return what has come since."""
-        parts = [f"${len(word)}\r\n{word}\r\n" for word in words]
-        return self.send_raw(f"*{len(words)}\r\n{''.join(parts)}".encode())
+        return self.send_raw(packed(*words))
 
     def send_raw(self, data: bytes) -> bytes:
         """Send bytes and return what has come since."""
@@ -196,3 +201,58 @@ def test_key_events_are_off_until_they_are_asked_for() -> None:
     client.send("CONFIG", "SET", "notify-keyspace-events", "KEA")
     client.send("SET", "k", "v")
     assert b"__keyspace@0__:k" in listener.received
+
+
+def test_transaction_in_one_piece_is_answered_as_in_several() -> None:
+    """What comes as one is run at once when all of it is native; the replies are the same."""
+    commands = [
+        ("MULTI",),
+        ("ZADD", "index", "1.5", "tag"),
+        ("HSET", "unacked", "tag", "m"),
+        ("LPUSH", "index", "wrong type"),
+        ("HDEL", "unacked", "tag"),
+        ("RPUSH", "q", "m"),
+        ("EXEC",),
+    ]
+    slow, fast = Client(make()[0]), Client(make()[0])
+    answers = b"".join(slow.send(*words) for words in commands)
+    at_once = b"".join(packed(*words) for words in commands)
+    assert fast.send_raw(at_once) == answers
+    assert b"-WRONGTYPE" in answers
+    assert fast.send("LRANGE", "q", "0", "-1") == slow.send("LRANGE", "q", "0", "-1") == b"*1\r\n$1\r\nm\r\n"
+
+
+def test_transaction_in_one_piece_minds_a_watched_key() -> None:
+    server, _ = make()
+    client, other = Client(server), Client(server)
+    client.send("WATCH", "k")
+    other.send("HSET", "k", "f", "v")
+    packed = b"*1\r\n$5\r\nMULTI\r\n*3\r\n$4\r\nZREM\r\n$1\r\nz\r\n$1\r\nm\r\n*1\r\n$4\r\nEXEC\r\n"
+    assert client.send_raw(packed) == b"+OK\r\n+QUEUED\r\n*-1\r\n"
+
+
+def test_dozing_client_keeps_its_place_in_the_line() -> None:
+    clock = [1_000.0]
+    timers: list[Timer] = []
+
+    def call_later(seconds: float, action: Callable[[], None]) -> Timer:
+        timers.append(Timer(seconds, action))
+        return timers[-1]
+
+    server = Server(call_later, now=lambda: clock[0])
+    first, second, sender = Client(server), Client(server), Client(server)
+    first.send("BRPOP", "q", "1")
+    clock[0] += 0.25
+    second.send("BRPOP", "q", "1")
+    assert server.doze(first.session)
+    clock[0] += 0.5  # 0.75: the first has waited longest
+    sender.send("LPUSH", "q", "a")
+    assert first.received.endswith(b"a\r\n")
+    first.send("BRPOP", "q", "1")  # at 0.75
+    server.doze(first.session)
+    server.doze(second.session)
+    clock[0] += 1.25  # 2.0: the second asked again at 1.25, the first at 1.75
+    sender.send("LPUSH", "q", "b")
+    assert second.received.endswith(b"b\r\n")
+    server.wake_up(first.session)
+    assert timers[-1].seconds == 0.75

@@ -1,0 +1,189 @@
+"""Where fakeredis answers otherwise than a real Redis 7.0, put right: :class:`RedisCommands`.
+
+Found and held by ``tests/conformance/test_redis_traces.py``; what is left is listed in
+``tests/conformance/redis_differences.py``.  How a command is dispatched is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import MappingProxyType
+from typing import Any, Final
+
+from fakeredis import _msgs as messages
+from fakeredis._command_args_parsing import Timeout
+from fakeredis._commands import Key, Signature
+from fakeredis._core import CommandItem
+from fakeredis._helpers import OK, NoResponse, SimpleError, SimpleString, compile_pattern
+from fakeredis._socket import FakeSocket
+
+__all__ = ["EXTRA_COMMANDS", "LISTS_OR_NOTHING", "SETS", "TEXTS", "RedisCommands"]
+
+_FIXED: Any = (Key(),)
+_MOVE: Any = (bytes, bytes, bytes, bytes, Timeout)
+#: Commands that fakeredis does not have, or whose arguments it takes for other than they are.
+EXTRA_COMMANDS: Final = MappingProxyType(
+    {
+        "blmove": Signature("blmove", "blmove", _MOVE, flags=messages.FLAG_NO_SCRIPT),
+        "touch": Signature("touch", "touch", _FIXED, _FIXED),
+        "config get": Signature("config get", "config_get", (bytes,), (bytes,)),
+        "wait": Signature("wait", "wait", (bytes, bytes)),  # type: ignore[arg-type]
+    }
+)
+#: Commands whose nothing is a list that is not there, and not a string.
+LISTS_OR_NOTHING: Final = frozenset(
+    {"blmpop", "blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin", "exec", "lmpop", "xread", "xreadgroup"}
+)
+#: Commands that answer with a set in RESP3.
+SETS: Final = frozenset({"sdiff", "sinter", "smembers", "sunion"})
+#: What a command says, and what the real one does.
+TEXTS: Final = MappingProxyType(
+    {
+        ("set", messages.INVALID_EXPIRE_MSG.format("set")): "ERR invalid expire time in 'set' command",
+        ("xgroup create", messages.XGROUP_BUSYGROUP): "BUSYGROUP Consumer Group name already exists",
+    }
+)
+_DIGITS_MAX: Final = 9
+_DEFAULTS: Final = MappingProxyType(
+    {
+        b"appendonly": b"no",
+        b"databases": b"16",
+        b"maxmemory": b"0",
+        b"maxmemory-policy": b"noeviction",
+        b"notify-keyspace-events": b"",
+        b"save": b"",
+        b"timeout": b"0",
+    }
+)
+
+
+class RedisCommands(FakeSocket):
+    """fakeredis's commands, some of them as the real server has them."""
+
+    def _wait_for(self, keys: list[bytes], attempt: Callable[[list[bytes], bool], Any], timeout: float) -> Any:
+        """Block until ``attempt(keys, is_first)`` gives something; a key that is ready is tried by itself."""
+        raise NotImplementedError
+
+    # -- lists --------------------------------------------------------------------------------
+
+    def _bpop(self, args: Any, op: Callable[[list[bytes]], bytes]) -> Any:
+        *keys, text = args
+
+        def attempt(among: list[bytes], is_first: bool) -> Any:
+            return self._bpop_pass(among, op, is_first)
+
+        return self._wait_for(keys, attempt, _timeout(text))
+
+    def blmove(self, source: bytes, target: bytes, src: Any, dst: Any, timeout: float) -> Any:
+        """BLMOVE; fakeredis does not wait for a list that is not there yet."""
+
+        def attempt(is_first: bool) -> Any:
+            taken = CommandItem(source, self._db, item=self._db.get(source), default=None)
+            if taken.value is not None and not isinstance(taken.value, list):
+                return self._lmove(taken, taken, src, dst, is_first) if is_first else None
+            if not taken.value:
+                return None
+            given = taken
+            if target != source:
+                given = CommandItem(target, self._db, item=self._db.get(target), default=[])
+                if not isinstance(given.value, list):
+                    raise SimpleError(messages.WRONGTYPE_MSG)
+            element = self._lmove(taken, given, src, dst, is_first)
+            taken.writeback()
+            if given is not taken:
+                given.writeback()
+            return element
+
+        return self._blocking(timeout, attempt)
+
+    # -- transactions and subscriptions -------------------------------------------------------
+
+    def exec_(self) -> Any:
+        """EXEC, which does not run either when a watched key has expired (multi.c, ``isWatchedKeyExpired``)."""
+        for key, database in self._watches:
+            item = database._dict.get(key)
+            if item is not None and database.expired(item):
+                self._watch_notified = True
+        return super().exec_()
+
+    def _unsubscribe(self, channels: Iterable[bytes], subscribers: dict[bytes, Any], mtype: bytes) -> NoResponse:
+        named = list(channels) or [channel for channel, members in subscribers.items() if self in members]
+        if not named:
+            self.put_response([mtype, None, self._pubsub])
+            return NoResponse()
+        return super()._unsubscribe(named, subscribers, mtype)
+
+    # -- streams ------------------------------------------------------------------------------
+
+    def xread(self, *args: bytes) -> Any:
+        """XREAD, whose wrong number of arguments is told before their syntax."""
+        if len(args) < 3:
+            raise SimpleError("ERR wrong number of arguments for 'xread' command")
+        return super().xread(*args)
+
+    def _empty_stream_read_reply(self, result: Any) -> Any:
+        return super()._empty_stream_read_reply(result) if result else None
+
+    def _xreadgroup_reply(self, result: Any) -> Any:
+        return super()._xreadgroup_reply(result) if result else None
+
+    def xpending(self, key: CommandItem, group_name: bytes, *args: bytes) -> Any:
+        """XPENDING; its summary has the counts of consumers as text."""
+        answer = super().xpending(key, group_name, *args)
+        if not args and isinstance(answer, list) and answer[-1]:
+            answer[-1] = [[name, b"%d" % count] for name, count in answer[-1]]
+        return answer
+
+    # -- connections and the server -----------------------------------------------------------
+
+    def hello(self, *args: bytes) -> Any:
+        """HELLO: whatever password the application has is right, and there are two protocols."""
+        if args and args[0] not in (b"2", b"3"):
+            raise SimpleError("NOPROTO unsupported protocol version")
+        kept, rest = [], list(args)
+        while rest:
+            word = rest.pop(0)
+            if word.upper() == b"AUTH" and len(rest) >= 2:
+                del rest[:2]
+            else:
+                kept.append(word)
+        return super().hello(*kept)
+
+    def client_setname(self, value: bytes) -> SimpleString:
+        """CLIENT SETNAME, without spaces."""
+        if any(not 0x21 <= byte <= 0x7E for byte in value):
+            raise SimpleError("ERR Client names cannot contain spaces, newlines or special characters.")
+        answer: SimpleString = super().client_setname(value)
+        return answer
+
+    def config_get(self, *patterns: bytes) -> Any:
+        """CONFIG GET, of the settings that clients ask for."""
+        settings = {**_DEFAULTS, **self._server.config}
+        return {
+            name: settings[name]
+            for pattern in patterns
+            for name in sorted(settings)
+            if compile_pattern(pattern.lower()).match(name)
+        }
+
+    def touch(self, *keys: CommandItem) -> int:
+        """TOUCH: how many of the keys are there."""
+        return sum(bool(key) for key in keys)
+
+    def wait(self, replicas: bytes, timeout: bytes) -> int:
+        """WAIT: there are no replicas."""
+        return 0
+
+    def _auth(self, *args: bytes) -> SimpleString:
+        """AUTH: whatever password the application has is right."""
+        return OK
+
+
+def _timeout(text: bytes) -> float:
+    if text.isdigit() and len(text) <= _DIGITS_MAX:
+        return float(text)
+    try:
+        float(text)
+    except ValueError:
+        raise SimpleError("ERR timeout is not a float or out of range") from None
+    return float(Timeout.decode(text))

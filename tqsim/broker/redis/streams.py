@@ -1,0 +1,198 @@
+"""``redis.asyncio`` in a simulation: its connections as asyncio streams that end at a simulated server.
+
+The main name is :func:`install`.  The event loop, its tasks, ``redis.asyncio`` with its parsers and pools, and
+asyncio's own stream reader and writer run as they are; only the transport under them is another.  A pool
+that several simulated processes use has connections of its own in each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+import redis.asyncio.connection
+
+from tqsim.broker.redis.server import Server
+from tqsim.kernel import Cell, Kernel, Process
+
+__all__ = ["install"]
+
+_FIRST_PORT: Final = 32_768
+_POOL_STATE: Final = ("_available_connections", "_in_use_connections", "_lock")
+
+#: Returns the server of a client and its address, or ``None`` where a real connection is meant.
+_Find = Callable[[Any], tuple[Server, str] | None]
+
+
+def install(kernel: Kernel, find: _Find) -> None:
+    """Lead every ``redis.asyncio`` connection to a simulated server until the kernel closes."""
+    module: Any = redis.asyncio.connection
+    for kind in (module.Connection, module.UnixDomainSocketConnection):
+        kernel.patches.set(kind, "_connect", _connecting(kernel, find, kind._connect))
+    pools = _Pools(kernel)
+    for name in ("get_connection", "release"):
+        kernel.patches.set(module.ConnectionPool, name, pools.entering(getattr(module.ConnectionPool, name)))
+
+
+def _connecting(kernel: Kernel, find: _Find, real: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    async def connect(client: Any) -> None:
+        found = find(client)
+        if found is None:
+            await real(client)
+            return
+        server, address = found
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport = _Transport(kernel, server, address, protocol, loop)
+        protocol.connection_made(transport)
+        client._reader = reader
+        client._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        if isinstance(client, redis.asyncio.connection.UnixDomainSocketConnection):
+            await client.on_connect()  # as the real one
+
+    return connect
+
+
+class _Transport(asyncio.Transport):
+    """The client's end of a connection, for asyncio's streams."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        server: Server,
+        address: str,
+        protocol: asyncio.StreamReaderProtocol,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__()
+        self._kernel = kernel
+        self._server = server
+        self._address = address
+        self._protocol = protocol
+        self._event_loop = loop
+        self._is_closing = False
+        fiber = kernel.loop.current or kernel.loop.main
+        self._process = fiber.process
+        info = {"addr": f"127.0.0.1:{_FIRST_PORT + server._next_client_id % 10_000}", "laddr": address}
+        self._session = server.connect(self, info, self._process.name)
+        self._process.on_death.append(self._leave)
+
+    # -- what the server calls ----------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the server, in whatever fiber; they are read by the event loop."""
+        self._tell(self._protocol.data_received, data)
+
+    def hang_up(self) -> None:
+        """Take note that the server has closed the connection."""
+        if not self._is_closing:
+            self._is_closing = True
+            self._tell(self._protocol.connection_lost, None)
+
+    def _tell(self, action: Callable[..., object], *args: Any) -> None:
+        if not self._kernel.loop.is_closed and not self._event_loop.is_closed():
+            self._event_loop.call_soon_threadsafe(action, *args)
+
+    # -- what asyncio's streams call ----------------------------------------------------------
+
+    def write(self, data: Any) -> None:
+        """Send bytes; the server acts on them at once."""
+        if self._is_closing or self._kernel.loop.is_closing:
+            raise ConnectionResetError(errno.ECONNRESET, f"Connection to {self._address} lost")
+        self._server.feed(self._session, bytes(data))
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Send several pieces as one."""
+        self.write(b"".join(list_of_data))
+
+    def is_closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._is_closing
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._leave()
+        if self._leave in self._process.on_death:
+            self._process.on_death.remove(self._leave)
+        if not self._event_loop.is_closed():
+            self._event_loop.call_soon(self._protocol.connection_lost, None)
+
+    abort = close
+
+    def _leave(self) -> None:
+        if not self._kernel.loop.is_closed:
+            self._server.feed(self._session, None)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Nothing: there is no socket."""
+        return default
+
+    def pause_reading(self) -> None:
+        """Accepted: what has come stays with the reader."""
+
+    def resume_reading(self) -> None:
+        """Accepted."""
+
+    def is_reading(self) -> bool:
+        """Whether data are taken."""
+        return not self._is_closing
+
+    def can_write_eof(self) -> bool:
+        """No half of the connection can end."""
+        return False
+
+
+class _Pools:
+    """Pools of ``redis.asyncio``: each simulated process has its own connections of one that several use."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._owners: weakref.WeakKeyDictionary[Any, Process | None] = weakref.WeakKeyDictionary()
+        kernel.patches.on_undo(self._leave)
+
+    def entering(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """Let the running process find its own connections first."""
+
+        async def call(pool: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._kernel.loop.in_loop_thread() and not self._kernel.loop.is_closed:
+                self._enter(pool)
+            return await real(pool, *args, **kwargs)
+
+        return call
+
+    def _enter(self, pool: Any) -> None:
+        process = self._kernel.loop.loaded
+        if pool not in self._owners:
+            self._owners[pool] = process
+            return
+        owner = self._owners[pool]
+        if owner is None or owner is process:
+            return
+        keys = [key for key in _POOL_STATE if key in pool.__dict__]  # older ones have no lock
+        made = {id(owner): {key: pool.__dict__[key] for key in keys}}
+
+        def of_process(other: Process, key: str) -> Any:
+            return made.setdefault(id(other), _fresh())[key]
+
+        def cell(key: str) -> Cell:
+            return Cell(pool.__dict__, key, lambda other: of_process(other, key))
+
+        pool.__dict__.update({key: of_process(process, key) for key in keys})
+        self._kernel.make_local([cell(key) for key in keys])
+        self._owners[pool] = None
+
+    def _leave(self) -> None:
+        for pool in list(self._owners):
+            pool.__dict__.update(_fresh())
+        self._owners.clear()
+
+
+def _fresh() -> dict[str, Any]:
+    return {"_available_connections": [], "_in_use_connections": weakref.WeakSet(), "_lock": asyncio.Lock()}
