@@ -8,6 +8,7 @@ lets it come in, at once on the machine and after a short quiet time on the real
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
 __all__ = [
@@ -15,10 +16,12 @@ __all__ = [
     "Arm",
     "Client",
     "Closed",
+    "Confirmed",
     "Counts",
     "Delivery",
     "Fetched",
     "Lane",
+    "Letter",
     "Returned",
     "Table",
 ]
@@ -66,6 +69,48 @@ class Returned(NamedTuple):
     key: str
 
 
+class Confirmed(NamedTuple):
+    """The server's word on a publish: taken or not."""
+
+    number: int
+    taken: bool
+
+
+class Letter(NamedTuple):
+    """A message with everything that came with it; times of death are taken out of the headers."""
+
+    body: str
+    exchange: str
+    key: str
+    properties: Table
+
+    @staticmethod
+    def of(body: str, exchange: str, key: str, properties: Table) -> Letter:
+        """Return the letter, after a look at each time of death."""
+        headers = dict(properties.get("application_headers") or {})
+        deaths = []
+        for death in headers.get("x-death", []):
+            known = dict(death)
+            time = known.pop("time")
+            assert isinstance(time, datetime), time
+            assert (time.tzinfo, time.microsecond) == (None, 0)
+            deaths.append(known)
+        if deaths:
+            headers["x-death"] = deaths
+        rest = {name: value for name, value in properties.items() if name != "application_headers"}
+        return Letter(body, exchange, key, {**rest, "headers": headers} if headers else rest)
+
+    @property
+    def headers(self) -> Table:
+        """The headers alone."""
+        return dict(self.properties.get("headers", {}))
+
+    @property
+    def deaths(self) -> list[tuple[str, str, int]]:
+        """Each queue it died in: (queue, reason, count), the latest first."""
+        return [(death["queue"], death["reason"], death["count"]) for death in self.headers.get("x-death", [])]
+
+
 class Counts(NamedTuple):
     """Ready messages and consumers of a queue."""
 
@@ -81,6 +126,8 @@ class Lane(ABC):
         self.deliveries: list[Delivery] = []
         self.cancelled: list[str] = []
         self.returned: list[Returned] = []
+        self.answers: list[Returned | Confirmed] = []
+        self.letters: list[Letter] = []
         self.closed: Closed | None = None
 
     # Requests with an answer raise Closed.
@@ -116,6 +163,26 @@ class Lane(ABC):
     @abstractmethod
     def unbind(self, queue: str, exchange: str, key: str, arguments: Table | None = None) -> None:
         """Unbind a queue."""
+
+    @abstractmethod
+    def bind_exchange(self, destination: str, source: str, key: str, arguments: Table | None = None) -> None:
+        """Bind an exchange to another one."""
+
+    @abstractmethod
+    def unbind_exchange(self, destination: str, source: str, key: str, arguments: Table | None = None) -> None:
+        """Unbind an exchange from another one."""
+
+    @abstractmethod
+    def confirm(self) -> None:
+        """Ask for publisher confirms."""
+
+    @abstractmethod
+    def transact(self) -> None:
+        """Ask for transactions."""
+
+    @abstractmethod
+    def fetch(self, queue: str) -> Letter | None:
+        """Fetch one message with everything that came with it, without acknowledgement."""
 
     @abstractmethod
     def consume(self, queue: str, tag: str = "", **options: Any) -> str:
@@ -182,6 +249,26 @@ class Lane(ABC):
         while (fetched := self.get(queue, no_ack=True)) is not None:
             found.append((fetched.body, fetched.redelivered))
         return found
+
+    def letter(self, queue: str) -> Letter:
+        """Fetch one message, which must be there."""
+        self.client.arm.settle()
+        letter = self.fetch(queue)
+        assert letter is not None, f"{queue} is empty"
+        return letter
+
+    def contents(self, queue: str) -> str:
+        """Fetch until nothing is left; return the bodies."""
+        self.client.arm.settle()
+        return " ".join(body for body, _ in self.fetch_all(queue))
+
+    def told(self) -> str:
+        """Return what the server said of the publishes, in its order: +1 -2 and returned keys."""
+        self.client.arm.settle()
+        return " ".join(
+            f"{'+' if answer.taken else '-'}{answer.number}" if isinstance(answer, Confirmed) else answer.key
+            for answer in self.answers
+        )
 
     def bodies(self, consumer: str) -> str:
         """Return the bodies that came to one consumer, redelivered ones with a star."""

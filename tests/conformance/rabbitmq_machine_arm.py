@@ -13,22 +13,26 @@ from tests.conformance.rabbitmq_arms import (
     Arm,
     Client,
     Closed,
+    Confirmed,
     Counts,
     Delivery,
     Fetched,
     Lane,
+    Letter,
     Returned,
     Table,
 )
 from tqsim.broker.rabbitmq import (
     Channel,
     ChannelClosed,
+    Confirm,
     ConnectionClosed,
     ConsumerCancelled,
     Deliver,
     Refusal,
     Return,
     Server,
+    Settings,
 )
 
 __all__ = ["MachineArm"]
@@ -69,6 +73,24 @@ class _MachineLane(Lane):
 
     def unbind(self, queue: str, exchange: str, key: str, arguments: Table | None = None) -> None:
         self._ask(lambda: self.channel.queue_unbind(queue, exchange, key, arguments))
+
+    def bind_exchange(self, destination: str, source: str, key: str, arguments: Table | None = None) -> None:
+        self._ask(lambda: self.channel.exchange_bind(destination, source, key, arguments))
+
+    def unbind_exchange(self, destination: str, source: str, key: str, arguments: Table | None = None) -> None:
+        self._ask(lambda: self.channel.exchange_unbind(destination, source, key, arguments))
+
+    def confirm(self) -> None:
+        self._ask(self.channel.confirm_select)
+
+    def transact(self) -> None:
+        self._ask(self.channel.tx_select)
+
+    def fetch(self, queue: str) -> Letter | None:
+        got = self._ask(lambda: self.channel.basic_get(queue, True))
+        if got is None:
+            return None
+        return Letter.of(_text(got.message.body), got.exchange, got.routing_key, dict(got.message.properties))
 
     def consume(self, queue: str, tag: str = "", **options: Any) -> str:
         return self._ask(lambda: self.channel.basic_consume(queue, tag, **options))
@@ -156,7 +178,9 @@ class _MachineClient(Client):
             elif isinstance(event, Deliver):
                 body = _text(event.message.body)
                 delivery = Delivery(event.consumer_tag, body, event.redelivered, event.delivery_tag)
-                self._lanes[event.channel].deliveries.append(delivery)
+                lane = self._lanes[event.channel]
+                lane.deliveries.append(delivery)
+                lane.letters.append(Letter.of(body, event.exchange, event.routing_key, dict(event.message.properties)))
             elif isinstance(event, ChannelClosed):
                 lane = self._lanes[event.channel]
                 lane.closed = Closed("channel", event.code, event.text, event.method)
@@ -165,6 +189,9 @@ class _MachineClient(Client):
             elif isinstance(event, Return):
                 returned = Returned(event.code, event.text, event.exchange, event.routing_key)
                 self._lanes[event.channel].returned.append(returned)
+                self._lanes[event.channel].answers.append(returned)
+            elif isinstance(event, Confirm):
+                self._lanes[event.channel].answers.append(Confirmed(event.number, event.taken))
 
 
 class MachineArm(Arm):
@@ -172,10 +199,12 @@ class MachineArm(Arm):
 
     vhost = "/"
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self._now = 0
         numbers = itertools.count(1)
-        self.server = Server(now=lambda: self._now, names=lambda prefix: f"{prefix}{next(numbers):04}")
+        self.server = Server(
+            now=lambda: self._now, names=lambda prefix: f"{prefix}{next(numbers):04}", settings=Settings(**settings)
+        )
         self._clients: list[_MachineClient] = []
 
     def name(self, stem: str) -> str:

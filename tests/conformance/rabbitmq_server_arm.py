@@ -21,10 +21,12 @@ from tests.conformance.rabbitmq_arms import (
     Arm,
     Client,
     Closed,
+    Confirmed,
     Counts,
     Delivery,
     Fetched,
     Lane,
+    Letter,
     Returned,
     Table,
 )
@@ -106,6 +108,9 @@ class _ServerLane(Lane):
         self.channel = channel
         channel.lane = self
         channel.events["basic_return"].add(self._on_return)
+        channel.events["basic_ack"].add(lambda tag, multiple: self._on_confirm(tag, multiple, True))
+        channel.events["basic_nack"].add(lambda tag, multiple: self._on_confirm(tag, multiple, False))
+        self._confirmed: set[int] = set()
 
     def exchange(self, name: str, kind: str = "direct", **options: Any) -> None:
         flags = ("passive", "durable", "auto_delete", "internal")
@@ -139,6 +144,25 @@ class _ServerLane(Lane):
 
     def unbind(self, queue: str, exchange: str, key: str, arguments: Table | None = None) -> None:
         self._ask(lambda: self.channel.queue_unbind(queue, exchange, key, arguments=arguments))
+
+    def bind_exchange(self, destination: str, source: str, key: str, arguments: Table | None = None) -> None:
+        self._ask(lambda: self.channel.exchange_bind(destination, source, key, arguments=arguments))
+
+    def unbind_exchange(self, destination: str, source: str, key: str, arguments: Table | None = None) -> None:
+        self._ask(lambda: self.channel.exchange_unbind(destination, source, key, arguments=arguments))
+
+    def confirm(self) -> None:
+        self._ask(self.channel.confirm_select)
+
+    def transact(self) -> None:
+        self._ask(self.channel.tx_select)
+
+    def fetch(self, queue: str) -> Letter | None:
+        message = self._ask(lambda: self.channel.basic_get(queue, True))
+        if message is None:
+            return None
+        info = message.delivery_info
+        return Letter.of(message.body, info["exchange"], info["routing_key"], message.properties)
 
     def consume(self, queue: str, tag: str = "", **options: Any) -> str:
         return str(
@@ -195,9 +219,20 @@ class _ServerLane(Lane):
         info = message.delivery_info
         delivery = Delivery(info["consumer_tag"], message.body, info["redelivered"], info["delivery_tag"])
         self.deliveries.append(delivery)
+        self.letters.append(Letter.of(message.body, info["exchange"], info["routing_key"], message.properties))
 
     def _on_return(self, error: Any, exchange: str, key: str, message: Any) -> None:
-        self.returned.append(Returned(error.reply_code, error.reply_text, exchange, key))
+        returned = Returned(error.reply_code, error.reply_text, exchange, key)
+        self.returned.append(returned)
+        self.answers.append(returned)
+
+    def _on_confirm(self, tag: int, multiple: bool, taken: bool) -> None:
+        # "multiple" stands for everything up to the tag that was not answered before.
+        numbers = range(1, tag + 1) if multiple else (tag,)
+        for number in numbers:
+            if number not in self._confirmed:
+                self._confirmed.add(number)
+                self.answers.append(Confirmed(number, taken))
 
     def _ask(self, request: Callable[[], Answer]) -> Answer:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery import signals
 from celery.backends.base import DisabledBackend
-from celery.exceptions import Ignore, Reject, TaskRevokedError
+from celery.exceptions import Ignore, Reject
 from kombu import Producer
 
 import tqsim
@@ -255,8 +255,8 @@ def test_an_exception_that_pickles_badly_is_still_a_failure_with_its_name() -> N
         assert [life.state for life in sim.history.tasks("work")] == ["failed", "failed"]
 
 
-def test_a_task_that_expires_in_the_queue_is_revoked_on_receipt() -> None:
-    """celery/worker/request.py, Request.maybe_expire; celery/worker/strategy.py, default."""
+def test_a_task_that_expires_in_the_queue_is_dropped_by_the_broker() -> None:
+    """celery/app/amqp.py, as_task_v2 and kombu's Producer.publish: ``expires`` is the message's expiration too."""
     app = make_app()
     runs: list[int] = []
 
@@ -267,12 +267,11 @@ def test_a_task_that_expires_in_the_queue_is_revoked_on_receipt() -> None:
     with tqsim.Simulation(app) as sim:
         result = work.apply_async(expires=5)
         sim.run(for_=6)
+        assert sim.queue("celery").ready_count == 0
         sim.worker("w1", concurrency=1)
         sim.run_until_idle()
-        assert (runs, result.state) == ([], "REVOKED")
-        assert story(sim, result.id, "task.revoked", ACK) == [(6.0, "task.revoked"), (6.0, ACK)]
-        with pytest.raises(TaskRevokedError, match="expired"):
-            result.get(timeout=1)
+        assert (runs, result.state) == ([], "PENDING")
+        assert [moment.at for moment in sim.history.moments_named("message.expired")] == [5.0]
 
 
 def test_a_task_that_expires_while_it_waits_in_the_worker_does_not_run() -> None:

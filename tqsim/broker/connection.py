@@ -69,7 +69,7 @@ class SimulatedConnection:
         self.heartbeat = 0
         self.server_properties = {
             "product": "RabbitMQ",
-            "version": server.version,
+            "version": server.settings.full_version,
             "capabilities": _CAPABILITIES,
         }
         try:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tqsim.broker.rabbitmq.settings import Settings
 from tqsim.errors import UnsupportedError, UsageError
 
 __all__ = ["RabbitMQ", "Redis", "profile_for", "scheme_of"]
@@ -30,6 +31,10 @@ class RabbitMQ:
     """
 
     version: str = "3.10"
+
+    def settings(self) -> Settings:
+        """The settings of the server."""
+        return Settings(version=self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,8 @@ class BrokerRuntime:
         self._deadline: Any = None
         self._stops = 0
         self.server = Server(
-            version=profile.version,
+            settings=profile.settings(),
+            epoch_us=kernel.clock.epoch_us - kernel.loop.now_us,
             now=lambda: kernel.loop.now_us,
             names=lambda prefix: f"{prefix}{next(numbers):06d}",
             observe=observe,

@@ -77,7 +77,8 @@ class Copies:
             self._unacked.pop(known, None)
         elif name in _LEAVES and known in self._unacked:
             del self._unacked[known]
-        elif name in _LEAVES and not self._remove_ready(queue, message) and message is None:
+        elif name in _LEAVES and not self._remove_ready(queue, message):
+            # It was refused at the door, by a queue that is full.
             self._in_flight = max(0, self._in_flight - 1)
 
     def _add_ready(self, queue: str, message: JsonValue) -> None:

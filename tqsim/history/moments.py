@@ -47,6 +47,7 @@ MESSAGE_REJECTED: Final = _moment("message.rejected", "a consumer gave a message
 MESSAGE_REQUEUED: Final = _moment("message.requeued", "an unacked message became ready in its queue again")
 MESSAGE_DROPPED: Final = _moment("message.dropped", "the broker or the network discarded a message")
 MESSAGE_EXPIRED: Final = _moment("message.expired", "a message outlived its time to live in a queue")
+MESSAGE_DEAD_LETTERED: Final = _moment("message.dead_lettered", "a queue sent a message on to its dead-letter exchange")
 MESSAGE_RETURNED: Final = _moment("message.returned", "a mandatory message went back to its sender")
 
 TASK_PUBLISHED: Final = _moment("task.published", "a task message left a process, first or as a retry")

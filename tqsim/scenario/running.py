@@ -26,6 +26,7 @@ from tqsim.scenario.loading import Story, Variant
 from tqsim.scenario.outcome import Outcome, VariantOutcome
 from tqsim.scenario.references import Applications, require_known_names
 from tqsim.scenario.schema import (
+    Broker,
     BrokerRestart,
     Exponential,
     Fault,
@@ -134,13 +135,8 @@ def _broker(variant: Variant, app: Celery) -> RabbitMQ | Redis:
     Raises :class:`~tqsim.UnsupportedError` if that one is not simulated.
     """
     wanted = variant.scenario.broker
-    if wanted is not None and wanted.profile == "redis":
-        return Redis(**_given(wanted, "version", "persistence"))
     if wanted is not None:
-        if wanted.persistence is not None:
-            with variant.places.located(("broker", "persistence")):
-                raise UsageError(f'persistence={wanted.persistence!r} is only for profile = "redis".')
-        return RabbitMQ(**_given(wanted, "version"))
+        return _profile(wanted, variant)
     try:
         return profile_for(app)
     except UnsupportedError as error:
@@ -149,6 +145,15 @@ def _broker(variant: Variant, app: Celery) -> RabbitMQ | Redis:
             f"{variant.places.of(('app',))}: app={written(variant.scenario.app)}: {reason} "
             'Add the table [broker] with profile = "rabbitmq" or "redis" to run it on a simulated server all the same.'
         ) from None
+
+
+def _profile(broker: Broker, variant: Variant) -> RabbitMQ | Redis:
+    if broker.profile == "redis":
+        return Redis(**_given(broker, "version", "persistence"))
+    if broker.persistence is not None:
+        with variant.places.located(("broker", "persistence")):
+            raise UsageError(f'persistence={broker.persistence!r} is only for profile = "redis".')
+    return RabbitMQ(**_given(broker, "version"))
 
 
 def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str, ClientHandle]:

@@ -16,13 +16,16 @@ from tqsim.broker.rabbitmq.refusals import PRECONDITION_FAILED, Refusal, refuse
 
 __all__ = [
     "EXCHANGE_ARGUMENTS",
+    "PERIOD_MS_MAX",
     "QUEUE_ARGUMENTS",
     "Table",
     "assert_equivalent",
     "assert_same_flag",
     "check_consumer_arguments",
     "check_queue_arguments",
+    "erlang_text",
     "integer",
+    "type_name",
 ]
 
 Table: TypeAlias = Mapping[str, object]
@@ -71,7 +74,7 @@ _WORDS: Final = {
     "x-queue-type": ("classic", "quorum", "stream"),
 }
 _PRIORITY_MAX: Final = 255
-_PERIOD_MS_MAX: Final = 315_360_000_000  # ten years; 10**12 is refused, 10**10 is not
+PERIOD_MS_MAX: Final = 315_360_000_000  # ten years; 10**12 is refused, 10**10 is not
 _SIGNED_INT_MAX: Final = 2**31
 
 
@@ -87,7 +90,8 @@ def check_queue_arguments(queue: str, vhost: str, arguments: Table) -> None:
     exchange = arguments.get("x-dead-letter-exchange", "")
     if not isinstance(exchange, str):
         raise _failed(
-            f"invalid type '{_type(exchange)}' for arg 'x-dead-letter-exchange' in queue '{queue}' in vhost '{vhost}'"
+            f"invalid type '{type_name(exchange)}' for arg 'x-dead-letter-exchange' in queue '{queue}' "
+            f"in vhost '{vhost}'"
         )
     for name in ("x-queue-type", *QUEUE_ARGUMENTS):
         if name in arguments:
@@ -117,7 +121,7 @@ def assert_equivalent(place: str, current: Table, given: Table, names: Sequence[
             old, new = current[name], given[name]
             if _class(old) == _class(new) and old == new:
                 continue
-            received, is_now = f"'{_text(new)}'", f"'{_text(old)}'"
+            received, is_now = f"'{erlang_text(new)}'", f"'{erlang_text(old)}'"
         elif name == "x-queue-type" and (current if has else given)[name] == "classic":
             continue
         else:
@@ -130,7 +134,8 @@ def assert_same_flag(place: str, name: str, current: object, given: object) -> N
     """Raise the 406 :class:`Refusal` if a property such as ``durable`` differs."""
     if current != given:
         raise _failed(
-            f"inequivalent arg '{name}' for {place}: received '{_text(given)}' but current is '{_text(current)}'"
+            f"inequivalent arg '{name}' for {place}: received '{erlang_text(given)}' but current is "
+            f"'{erlang_text(current)}'"
         )
 
 
@@ -141,10 +146,10 @@ def _check_queue_argument(name: str, arguments: Table, place: str) -> None:
         reason = _integer_fault(name, _whole(name, value, place))
     elif name == "x-single-active-consumer":
         if not isinstance(value, bool):
-            reason = f"{{unacceptable_type,{_type(value)}}}"
+            reason = f"{{unacceptable_type,{type_name(value)}}}"
     elif name in ("x-dead-letter-routing-key", "x-overflow", "x-queue-mode", "x-queue-type"):
         if not isinstance(value, str):
-            reason = f"{{unacceptable_type,{_type(value)}}}"
+            reason = f"{{unacceptable_type,{type_name(value)}}}"
         elif name == "x-dead-letter-routing-key":
             if "x-dead-letter-exchange" not in arguments:
                 reason = "routing_key_but_no_dlx_defined"
@@ -160,7 +165,7 @@ def _integer_fault(name: str, number: int) -> str | None:
         return f"{{value_negative,{number}}}"
     if name == "x-expires" and number == 0:
         return "{value_zero,0}"
-    if name in ("x-expires", "x-message-ttl") and number > _PERIOD_MS_MAX:
+    if name in ("x-expires", "x-message-ttl") and number > PERIOD_MS_MAX:
         return f"{{value_too_large,{number}}}"
     if name == "x-max-priority" and number > _PRIORITY_MAX:
         return f"{{max_value_exceeded,{number}}}"
@@ -172,7 +177,7 @@ def _integer_fault(name: str, number: int) -> str | None:
 def _whole(name: str, value: object, place: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise _failed(f"invalid arg '{name}' {place}: \"expected integer, got {_type(value)}\"")
+    raise _failed(f"invalid arg '{name}' {place}: \"expected integer, got {type_name(value)}\"")
 
 
 def _failed(explanation: str) -> Refusal:
@@ -180,10 +185,10 @@ def _failed(explanation: str) -> Refusal:
 
 
 def _typed(value: object) -> str:
-    return f"the value '{_text(value)}' of type '{_type(value)}'"
+    return f"the value '{erlang_text(value)}' of type '{type_name(value)}'"
 
 
-def _type(value: object) -> str:
+def type_name(value: object) -> str:
     """Return the server's word for the AMQP type as which py-amqp sends ``value``."""
     if value is None:
         return "void"
@@ -204,11 +209,11 @@ def _type(value: object) -> str:
 
 def _class(value: object) -> str:
     """Return what two values must share to be comparable: all sizes of whole number are one."""
-    kind = _type(value)
+    kind = type_name(value)
     return "int" if kind in ("signedint", "long") else kind
 
 
-def _text(value: object) -> str:
+def erlang_text(value: object) -> str:
     """Return ``value`` as Erlang prints it."""
     if value is None:
         return "undefined"

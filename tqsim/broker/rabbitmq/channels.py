@@ -3,7 +3,7 @@
 The main name is :class:`Channel`.  A request that has an answer in AMQP (declare, consume, get,
 ...) raises its :class:`Refusal`; one that has none (publish, ack, nack, reject) returns in any case
 and its refusal follows as an event in the outbox.  Either way the channel or the connection is
-closed before the call returns.  Left out for now: publisher confirms, transactions, flow.
+closed before the call returns.  Left out: transactions, flow.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tqsim.broker.rabbitmq import methods, refusals
-from tqsim.broker.rabbitmq.arguments import check_consumer_arguments, integer
+from tqsim.broker.rabbitmq.arguments import check_consumer_arguments, integer, type_name
 from tqsim.broker.rabbitmq.closing import retire
 from tqsim.broker.rabbitmq.consumers import Consumer
-from tqsim.broker.rabbitmq.events import ChannelClosed, Deliver, Got, Return
-from tqsim.broker.rabbitmq.messages import Message, Queued
+from tqsim.broker.rabbitmq.deadletters import extra_keys
+from tqsim.broker.rabbitmq.events import ChannelClosed, Confirm, Deliver, Got, Return
+from tqsim.broker.rabbitmq.messages import CarbonCopied, Message, Queued
 from tqsim.broker.rabbitmq.methods import Method
 from tqsim.broker.rabbitmq.refusals import Refusal, refuse
 from tqsim.broker.rabbitmq.requests import answered
+from tqsim.broker.rabbitmq.terms import expiration_fault
 from tqsim.broker.rabbitmq.topology import Table, Topology
 from tqsim.broker.rabbitmq.window import Window
+from tqsim.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.connections import Connection
+    from tqsim.broker.rabbitmq.exchanges import Exchange
 
 __all__ = ["Channel"]
 
@@ -37,7 +41,7 @@ class Channel(Topology):
     or 504 CHANNEL_ERROR if the client closed it itself.
     """
 
-    __slots__ = ("_closed_by", "_context", "_prefetch", "consumers", "number", "window")
+    __slots__ = ("_closed_by", "_confirmed", "_context", "_prefetch", "consumers", "number", "window")
 
     def __init__(self, connection: Connection, number: int) -> None:
         super().__init__(connection)
@@ -47,6 +51,7 @@ class Channel(Topology):
         self._context = connection.context
         self._prefetch = 0
         self._closed_by: Refusal | None = None
+        self._confirmed: int | None = None  # the number of the last publish, in confirm mode
 
     # --- publishing ------------------------------------------------------------------------------
 
@@ -73,14 +78,66 @@ class Channel(Topology):
         if target is None or target.internal or immediate or not self.is_open:
             self._refuse_publish(message, immediate)
             return
-        queues = target.router.route(message)
+        headers = properties.get("application_headers")
+        if (
+            self._confirmed is not None
+            or "expiration" in properties
+            or (headers and ("CC" in headers or "BCC" in headers))  # type: ignore[operator]  # a table
+        ):
+            self._publish_with_care(target, message, mandatory)
+            return
+        queues = target.find(routing_key, message)
         if not queues:
-            self.observe("message.unroutable", message=message, mandatory=mandatory)
-            if mandatory:
-                self.connection.push(Return(self, refusals.NO_ROUTE, "NO_ROUTE", message))
+            self._unroutable(message, mandatory)
             return
         for queue in queues:
             queue.publish(message)
+
+    def _publish_with_care(self, target: Exchange, message: Message, mandatory: bool) -> None:
+        """Publish what has an expiration or more keys than one, or is to be confirmed."""
+        expiration = message.properties.get("expiration")
+        fault = None if expiration is None else expiration_fault(expiration)
+        if fault is not None:
+            self._drop_publish(message, f"invalid expiration '{expiration}': {fault}")
+            return
+        if self._confirmed is not None:
+            self._confirmed += 1
+        number = self._confirmed
+        for name in ("CC", "BCC"):
+            keys = message.headers.get(name, [])
+            if not isinstance(keys, (list, tuple)):
+                reason = f'{{unacceptable_type_in_header,"{name}",{type_name(keys)}}}'
+                self._drop_publish(message, f"invalid message: {reason}")
+                return
+        message = _carbon_copied(message)
+        queues = target.route(message)
+        if not queues:
+            self._unroutable(message, mandatory)
+        taken = True
+        for queue in queues:
+            if expiration is not None:
+                queue.set_terms()
+            taken = queue.publish(message) and taken
+        if number is not None:
+            self.connection.push(Confirm(self, number, taken))
+
+    def _unroutable(self, message: Message, mandatory: bool) -> None:
+        self.observe("message.returned" if mandatory else "message.unroutable", message=message)
+        if mandatory:
+            self.connection.push(Return(self, refusals.NO_ROUTE, "NO_ROUTE", message))
+
+    @answered(methods.CONFIRM_SELECT)
+    def confirm_select(self) -> None:
+        """Have every later publish confirmed, by its number on this channel, from 1."""
+        if self._confirmed is None:
+            self._confirmed = 0
+
+    @answered(methods.TX_SELECT)
+    def tx_select(self) -> None:
+        """Refuse transactions: 406 in confirm mode as RabbitMQ does, else because they are not simulated."""
+        if self._confirmed is not None:
+            raise refuse(refusals.PRECONDITION_FAILED, "cannot switch from confirm to tx mode")
+        raise UnsupportedError("AMQP transactions (tx.select) are not simulated; use publisher confirms.")
 
     # --- consuming -------------------------------------------------------------------------------
 
@@ -137,7 +194,7 @@ class Channel(Topology):
         found.touch()
         if not found.ready.count:
             return None
-        queued = found.ready.pop()
+        queued = found.take()
         self.window.hand_out(queued, None, no_ack)
         message, left = queued.message, found.ready.count
         return Got(queued.delivery_tag, queued.redelivered, message, left, queued.delivery_number)
@@ -239,6 +296,11 @@ class Channel(Topology):
             return
         self.window.settle(taken, requeue=requeue, moment=moment)
 
+    def _drop_publish(self, message: Message, explanation: str) -> None:
+        refusal = refuse(refusals.PRECONDITION_FAILED, explanation, methods.BASIC_PUBLISH)
+        self.observe("message.dropped", message=message, reason=refusal.text)
+        self.fail(refusal, tell=True)
+
     def _refuse_publish(self, message: Message, immediate: bool) -> None:
         if not self.is_open:
             self.observe("message.dropped", message=message, reason="channel closed")
@@ -257,3 +319,13 @@ class Channel(Topology):
         if observe is not None:
             vhost, connection = self.virtual_host.name, self.connection.name
             observe(name, vhost=vhost, connection=connection, channel=self.number, **fields)
+
+
+def _carbon_copied(message: Message) -> Message:
+    """Return ``message`` with all the keys it is sent to; its receivers do not see ``BCC``."""
+    more = extra_keys(message.headers)
+    if not more:
+        return message
+    properties = dict(message.properties)
+    properties["application_headers"] = {key: value for key, value in message.headers.items() if key != "BCC"}
+    return CarbonCopied(message.number, message.exchange, message.routing_key, message.body, properties, more)

@@ -40,4 +40,4 @@ def retire(channels: Sequence[Channel], *, auto_delete: bool = True) -> None:
             queued.queue.put_back(queued)
             returned[queued.queue] = None
     for queue in returned:
-        queue.run()
+        queue.run_again()

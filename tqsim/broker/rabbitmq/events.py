@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChannelClosed",
+    "Confirm",
     "ConnectionClosed",
     "ConnectionLost",
     "ConsumerCancelled",
@@ -106,6 +107,15 @@ class Return:
 
 
 @dataclass(slots=True)
+class Confirm:
+    """The word on a publish in confirm mode (``basic.ack``, or ``basic.nack`` if not ``taken``)."""
+
+    channel: Channel
+    number: int
+    taken: bool
+
+
+@dataclass(slots=True)
 class ConsumerCancelled:
     """The queue of a consumer is gone (``basic.cancel`` sent by the server)."""
 
@@ -137,4 +147,4 @@ class ConnectionLost:
     """The server vanished without a word: the socket is dead."""
 
 
-Event: TypeAlias = Deliver | Return | ConsumerCancelled | ChannelClosed | ConnectionClosed | ConnectionLost
+Event: TypeAlias = Deliver | Return | Confirm | ConsumerCancelled | ChannelClosed | ConnectionClosed | ConnectionLost

@@ -1,9 +1,9 @@
 """A message, and its place in one queue.
 
 The main name is :class:`Message`, what a publisher sent; :class:`Queued` is one copy of it in one
-queue.  A message that was routed to three queues is one :class:`Message` and three :class:`Queued`.
-Both are small on purpose: a run may hold hundreds of thousands of them.  Neither knows how it is
-stored; that is :mod:`tqsim.broker.rabbitmq.ready`.
+queue, and :class:`Mortal` one that has a time to live.  A message that was routed to three queues is
+one :class:`Message` and three :class:`Queued`.  All are small on purpose: a run may hold hundreds of
+thousands of them.  None knows how it is stored; that is :mod:`tqsim.broker.rabbitmq.ready`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.consumers import Consumer
     from tqsim.broker.rabbitmq.queues import Queue
 
-__all__ = ["Message", "Queued"]
+__all__ = ["CarbonCopied", "Message", "Mortal", "Queued"]
 
 _PERSISTENT: Final = 2
 
@@ -49,6 +49,34 @@ class Message:
         given = self.properties.get("priority")
         return min(given, maximum) if isinstance(given, int) else 0
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All routing keys: that of the publish, then those of ``CC`` and ``BCC``."""
+        return (self.routing_key,)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the body."""
+        return len(self.body.encode() if isinstance(self.body, str) else self.body)
+
+    @property
+    def headers(self) -> Mapping[str, object]:
+        """The headers, which py-amqp calls ``application_headers``."""
+        headers = self.properties.get("application_headers")
+        return headers if isinstance(headers, Mapping) else {}
+
+
+@dataclass(slots=True, eq=False)
+class CarbonCopied(Message):
+    """A message with more routing keys than one (RabbitMQ's sender-selected distribution)."""
+
+    more_keys: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All routing keys: that of the publish, then those of ``CC`` and ``BCC``."""
+        return (self.routing_key, *self.more_keys)
+
 
 @dataclass(slots=True, eq=False)
 class Queued:
@@ -71,3 +99,10 @@ class Queued:
     def redelivered(self) -> bool:
         """Whether its last delivery was not the first."""
         return self.deliveries > 1
+
+
+@dataclass(slots=True, eq=False)
+class Mortal(Queued):
+    """A message in a queue that has a time to live: until ``due_us``, also after a requeue."""
+
+    due_us: int = 0

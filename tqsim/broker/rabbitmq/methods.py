@@ -20,14 +20,18 @@ __all__ = [
     "BASIC_RECOVER",
     "BASIC_REJECT",
     "CHANNEL_OPEN",
+    "CONFIRM_SELECT",
+    "EXCHANGE_BIND",
     "EXCHANGE_DECLARE",
     "EXCHANGE_DELETE",
+    "EXCHANGE_UNBIND",
     "NO_METHOD",
     "QUEUE_BIND",
     "QUEUE_DECLARE",
     "QUEUE_DELETE",
     "QUEUE_PURGE",
     "QUEUE_UNBIND",
+    "TX_SELECT",
     "Method",
 ]
 
@@ -37,6 +41,8 @@ NO_METHOD: Final[Method] = (0, 0)
 CHANNEL_OPEN: Final[Method] = (20, 10)
 EXCHANGE_DECLARE: Final[Method] = (40, 10)
 EXCHANGE_DELETE: Final[Method] = (40, 20)
+EXCHANGE_BIND: Final[Method] = (40, 30)
+EXCHANGE_UNBIND: Final[Method] = (40, 40)
 QUEUE_DECLARE: Final[Method] = (50, 10)
 QUEUE_BIND: Final[Method] = (50, 20)
 QUEUE_PURGE: Final[Method] = (50, 30)
@@ -51,3 +57,5 @@ BASIC_ACK: Final[Method] = (60, 80)
 BASIC_REJECT: Final[Method] = (60, 90)
 BASIC_RECOVER: Final[Method] = (60, 110)
 BASIC_NACK: Final[Method] = (60, 120)
+CONFIRM_SELECT: Final[Method] = (85, 10)
+TX_SELECT: Final[Method] = (90, 10)

@@ -2,8 +2,8 @@
 
 The main name is :class:`Queue`: messages that are ready, consumers that take turns, and the rule
 that brings the two together (:meth:`Queue.run`).  Creation, deletion and bindings of queues are the
-business of :mod:`tqsim.broker.rabbitmq.vhosts`.  Left out for now: message TTL, dead letters,
-length limits, quorum queues.
+business of :mod:`tqsim.broker.rabbitmq.vhosts`; lifetimes, limits and dead letters are in
+:mod:`tqsim.broker.rabbitmq.terms`, quorum queues in :mod:`tqsim.broker.rabbitmq.quorum`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from tqsim.broker.rabbitmq.consumers import Consumer, Rota
 from tqsim.broker.rabbitmq.context import Context
 from tqsim.broker.rabbitmq.messages import Message, Queued
 from tqsim.broker.rabbitmq.ready import PriorityReady, Ready
+from tqsim.broker.rabbitmq.terms import TERMS_ARGUMENTS, Terms
 
 if TYPE_CHECKING:
+    from tqsim.broker.rabbitmq.bindings import Binding
     from tqsim.broker.rabbitmq.connections import Connection
-    from tqsim.broker.rabbitmq.exchanges import Binding
+    from tqsim.broker.rabbitmq.exchanges import Exchange
 
 __all__ = ["Queue"]
 
@@ -32,11 +34,13 @@ class Queue:
     ``owner`` is the connection of an exclusive queue; ``unacked`` counts the messages that are
     delivered or fetched and not yet acknowledged; ``bindings`` are the rules that lead here.
     ``carries_work`` is false while a queue that goes by itself (``exclusive``, ``auto_delete``) has
-    only seen messages that are nobody's work, such as events and replies.
+    only seen messages that are nobody's work, such as events and replies.  ``terms`` is None for a
+    plain queue, which most are.
     """
 
     __slots__ = (
         "_context",
+        "_exchanges",
         "arguments",
         "auto_delete",
         "bindings",
@@ -48,6 +52,7 @@ class Queue:
         "owner",
         "ready",
         "rota",
+        "terms",
         "unacked",
         "vhost",
     )
@@ -62,8 +67,10 @@ class Queue:
         owner: Connection | None,
         auto_delete: bool,
         arguments: Mapping[str, object],
+        exchanges: Mapping[str, Exchange],
     ) -> None:
         self._context = context
+        self._exchanges = exchanges
         self.name = name
         self.vhost = vhost
         self.durable = durable
@@ -79,22 +86,49 @@ class Queue:
         self.ready = PriorityReady(maximum) if maximum else Ready()
         expires_ms = integer(arguments, "x-expires")
         self.expires_us = None if expires_ms is None else expires_ms * _US_PER_MS
+        self.terms: Terms | None = None
+        if any(name in arguments for name in TERMS_ARGUMENTS):
+            self.set_terms()
 
     @property
     def place(self) -> str:
         """How the server's texts name the queue."""
         return f"queue '{self.name}' in vhost '{self.vhost}'"
 
-    def publish(self, message: Message) -> None:
-        """Take a message in and deliver what can be delivered."""
+    def set_terms(self) -> Terms:
+        """Return the terms, made if the queue had none."""
+        if self.terms is None:
+            self.terms = Terms(self._context, self, self.arguments, self._exchanges)
+        return self.terms
+
+    def publish(self, message: Message) -> bool:
+        """Take a message in and deliver what can be delivered; return False if it is refused."""
         if not self.carries_work:
             self.carries_work = self._context.is_work(message)
+        if self.terms is not None:
+            return self._publish_on_terms(message, self.terms)
         self.ready.append(Queued(message, self))
         observe = self._context.observe
         if observe is not None:
             observe("message.queued", message=message, vhost=self.vhost, queue=self.name)
         if self.rota.active:
             self.run()
+        return True
+
+    def _publish_on_terms(self, message: Message, terms: Terms) -> bool:
+        """Publish, where a consumer that has room comes before every limit (measured on 3.10)."""
+        if not terms.admits(message):
+            self.tell("message.dropped", message, reason="maxlen")
+            return False
+        queued = terms.wrap(message)
+        self.ready.append(queued)
+        terms.came(queued)
+        self.tell("message.queued", message)
+        if self.rota.active:
+            self.run()
+        if not queued.deliveries:
+            terms.enforce(queued)
+        return True
 
     def run(self) -> None:
         """Deliver ready messages until none is left or no consumer has room."""
@@ -104,7 +138,29 @@ class Queue:
             consumer = rota.take()
             if consumer is None:
                 return
-            consumer.channel.deliver(consumer, ready.pop())
+            terms = self.terms
+            if terms is None:
+                consumer.channel.deliver(consumer, ready.pop())
+            else:
+                queued = ready.pop()
+                terms.went(queued)
+                consumer.channel.deliver(consumer, queued)
+                terms.expire()
+
+    def take(self) -> Queued:
+        """Remove and return the next message; there must be one."""
+        queued = self.ready.pop()
+        terms = self.terms
+        if terms is not None:
+            terms.went(queued)
+            terms.expire()
+        return queued
+
+    def run_again(self) -> None:
+        """Deliver what can be delivered after messages were put back."""
+        if self.terms is not None:
+            self.terms.enforce()
+        self.run()
 
     def put_back(self, queued: Queued) -> None:
         """Return a delivered message to its place, without running the queue."""
@@ -113,6 +169,8 @@ class Queue:
             self.drop(queued, "queue deleted")
             return
         self.ready.put_back(queued)
+        if self.terms is not None:
+            self.terms.came(queued)
         observe = self._context.observe
         if observe is not None:
             observe(
@@ -123,17 +181,22 @@ class Queue:
                 delivery_number=queued.delivery_number,
             )
 
+    def reject(self, queued: Queued) -> None:
+        """Let go of a message that a consumer gave up."""
+        if self.terms is not None and not self.is_deleted:
+            self.terms.give_up(queued, "rejected")
+        else:
+            self.drop(queued, "rejected")
+
     def drop(self, queued: Queued, reason: str) -> None:
         """Record that a message leaves the queue without having been acknowledged."""
+        self.tell("message.dropped", queued.message, reason=reason)
+
+    def tell(self, moment: str, message: Message, **fields: object) -> None:
+        """Tell the observer of a moment of a message in this queue."""
         observe = self._context.observe
         if observe is not None:
-            observe(
-                "message.dropped",
-                message=queued.message,
-                vhost=self.vhost,
-                queue=self.name,
-                reason=reason,
-            )
+            observe(moment, message=message, vhost=self.vhost, queue=self.name, **fields)
 
     def purge(self, reason: str = "purged") -> int:
         """Drop every ready message and return their number."""
@@ -142,6 +205,8 @@ class Queue:
             for queued in self.ready:
                 self.drop(queued, reason)
         self.ready.clear()
+        if self.terms is not None:
+            self.terms.recount()
         return count
 
     def recover(self, *, crashed: bool) -> None:
@@ -158,6 +223,8 @@ class Queue:
         if crashed:
             for queued in self.ready:
                 queued.deliveries = max(1, queued.deliveries)
+        if self.terms is not None:
+            self.terms.recount()
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Let a consumer join and give it what is ready."""

@@ -51,6 +51,14 @@ class Ready:
             return heappop(returned)[1]
         return fresh.popleft()
 
+    def peek(self) -> Queued | None:
+        """Return the next message without removing it, or None."""
+        returned = self._returned
+        fresh = self._fresh
+        if returned and (not fresh or returned[0][0] < fresh[0].message.number):
+            return returned[0][1]
+        return fresh[0] if fresh else None
+
     def clear(self) -> None:
         """Remove every message."""
         self._fresh.clear()
@@ -102,6 +110,14 @@ class PriorityReady(Ready):
             if line.count:
                 return line.pop()
         raise LookupError("pop() from an empty queue")
+
+    def peek(self) -> Queued | None:
+        """Return the next message of the highest priority without removing it, or None."""
+        for priority in reversed(self._priorities):
+            line = self._lines[priority]
+            if line.count:
+                return line.peek()
+        return None
 
     def clear(self) -> None:
         """Remove every message."""

@@ -8,20 +8,18 @@ random and calls out only to ``now``, ``names``, ``observe`` and each connection
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from tqsim.broker.rabbitmq.closing import retire
 from tqsim.broker.rabbitmq.connections import Connection
 from tqsim.broker.rabbitmq.context import Context, Observe
 from tqsim.broker.rabbitmq.messages import Message
 from tqsim.broker.rabbitmq.refusals import CONNECTION_FORCED, Refusal, Refused, refuse
+from tqsim.broker.rabbitmq.settings import Settings
 from tqsim.broker.rabbitmq.vhosts import VirtualHost
 from tqsim.broker.rabbitmq.views import QueueView
 from tqsim.errors import UsageError
 
 __all__ = ["Server"]
-
-_VERSIONS: Final = ("3.10",)
 
 
 class Server:
@@ -31,32 +29,32 @@ class Server:
     starts with ``prefix`` (``"amq.gen-"`` for queues, ``"amq.ctag-"`` for consumers).
     ``observe(name, **fields)`` is told of each moment:
 
-    - ``message.published``, ``.unroutable``, ``.queued``, ``.delivered``, ``.acked``, ``.rejected``,
-      ``.requeued``, ``.dropped``: with ``message``, ``vhost`` and what applies of ``queue``,
-      ``connection``, ``channel``, ``consumer_tag``, ``delivery_tag``, ``delivery_number``,
-      ``redelivered``, ``no_ack``, ``mandatory``, ``reason``;
+    - ``message.published``, ``.unroutable``, ``.returned``, ``.queued``, ``.delivered``, ``.acked``,
+      ``.rejected``, ``.requeued``, ``.dropped``, ``.expired``, ``.dead_lettered``: with ``message``,
+      ``vhost`` and what applies of ``queue``, ``connection``, ``channel``, ``consumer_tag``,
+      ``delivery_tag``, ``delivery_number``, ``redelivered``, ``no_ack``, ``reason``;
     - ``queue.declared``, ``queue.deleted``, ``exchange.declared``, ``exchange.deleted``,
       ``binding.created``, ``binding.removed``, ``consumer.added``, ``consumer.cancelled``,
       ``channel.opened``, ``channel.closed``, ``connection.opened``, ``connection.closed``,
       ``server.stopped``, ``server.started``.
 
-    ``is_work(message)`` says which messages are somebody's work (see :attr:`QueueView.carries_work`).
+    ``epoch_us`` is the moment at which ``now()`` is 0, counted from 1970; the deaths of messages are
+    dated by it.  ``is_work(message)`` says which messages are somebody's work (see :attr:`QueueView.carries_work`).
     """
 
     def __init__(
         self,
         *,
-        version: str = "3.10",
+        settings: Settings | None = None,
         now: Callable[[], int],
         names: Callable[[str], str],
         observe: Observe | None = None,
         is_work: Callable[[Message], bool] = lambda message: True,
+        epoch_us: int = 0,
     ) -> None:
-        if version not in _VERSIONS:
-            raise UsageError(f"version={version!r} is not simulated; expected one of {', '.join(_VERSIONS)}.")
-        self.version = version
+        self.settings = settings or Settings()
         self.is_running = True
-        self._context = Context(now, names, observe, is_work)
+        self._context = Context(now, names, observe, is_work, self.settings, epoch_us)
         self._vhosts: dict[str, VirtualHost] = {}
         self._connections: dict[Connection, None] = {}
 
@@ -102,10 +100,17 @@ class Server:
 
     def next_deadline(self) -> int | None:
         """Return the microsecond at which :meth:`expire` next has something to do, or None."""
-        return self._context.deadlines.next_us()
+        context = self._context
+        context.moment += 1
+        moments = (context.deadlines.next_us(), context.expiries.next_us(), context.ticks.next_us())
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def expire(self) -> None:
-        """Delete the queues whose ``x-expires`` period is over at ``now()``."""
+        """Do what is due at ``now()``: messages expire, unused queues go."""
+        self._context.moment += 1
+        now_us = self._context.now()
+        while (terms := self._context.expiries.pop_due(now_us)) is not None:
+            terms.expire()
         while (queue := self._context.deadlines.pop_due(self._context.now())) is not None:
             self._vhosts[queue.vhost].delete_queue(queue, "expired")
 
@@ -145,6 +150,7 @@ class Server:
         for vhost in self._vhosts.values():
             for queue in vhost.queues.values():
                 queue.touch()
+                queue.run_again()
         self._observe("server.started")
 
     def restart(self) -> None:
@@ -194,6 +200,8 @@ class Server:
             vhost.forget_transient(crashed=crashed)
             for queue in vhost.queues.values():
                 self._context.deadlines.drop(queue)
+                if queue.terms is not None:
+                    self._context.expiries.drop(queue.terms)
         self._observe("server.stopped", reason=reason)
 
     def _on_connection_closed(self, connection: Connection) -> None:

@@ -80,6 +80,16 @@ class Topology(ABC):
         """Delete an exchange and its bindings.  Refused: 406 (in use), 403 (predeclared)."""
         self.virtual_host.delete_exchange(exchange, if_unused)
 
+    @answered(methods.EXCHANGE_BIND)
+    def exchange_bind(self, destination: str, source: str, routing_key: str = "", arguments: Table = None) -> None:
+        """Bind an exchange to another one.  Refused: 404 (either missing), 403 (default exchange)."""
+        self.virtual_host.bind("exchange", destination, source, routing_key, arguments or {}, self.connection)
+
+    @answered(methods.EXCHANGE_UNBIND)
+    def exchange_unbind(self, destination: str, source: str, routing_key: str = "", arguments: Table = None) -> None:
+        """Remove a binding between exchanges; what does not exist is no error."""
+        self.virtual_host.unbind("exchange", destination, source, routing_key, arguments or {}, self.connection)
+
     @answered(methods.QUEUE_DECLARE)
     def queue_declare(
         self,
@@ -141,14 +151,14 @@ class Topology(ABC):
         """
         name = self.named_queue(queue)
         key = routing_key if queue or routing_key else name
-        self.virtual_host.bind(name, exchange, key, arguments or {}, self.connection)
+        self.virtual_host.bind("queue", name, exchange, key, arguments or {}, self.connection)
 
     @answered(methods.QUEUE_UNBIND)
     def queue_unbind(self, queue: str, exchange: str, routing_key: str = "", arguments: Table = None) -> None:
         """Remove a binding; what does not exist is no error.  Refused: 403 (default exchange), 405."""
         name = self.named_queue(queue)
         key = routing_key if queue or routing_key else name
-        self.virtual_host.unbind(name, exchange, key, arguments or {}, self.connection)
+        self.virtual_host.unbind("queue", name, exchange, key, arguments or {}, self.connection)
 
     def named_queue(self, queue: str) -> str:
         """Return the queue that a request means: "" is the one last declared on this channel."""

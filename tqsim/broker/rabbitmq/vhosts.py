@@ -15,10 +15,13 @@ from tqsim.broker.rabbitmq.arguments import (
     assert_equivalent,
     assert_same_flag,
     check_queue_arguments,
+    type_name,
 )
+from tqsim.broker.rabbitmq.bindings import Binding, Kind
 from tqsim.broker.rabbitmq.context import Context
 from tqsim.broker.rabbitmq.events import ConsumerCancelled
-from tqsim.broker.rabbitmq.exchanges import PREDECLARED, TYPES, Binding, DefaultRouter, Exchange
+from tqsim.broker.rabbitmq.exchanges import ALTERNATE, PREDECLARED, Exchange
+from tqsim.broker.rabbitmq.headers import check_match
 from tqsim.broker.rabbitmq.queues import Queue
 from tqsim.broker.rabbitmq.refusals import (
     ACCESS_REFUSED,
@@ -31,6 +34,7 @@ from tqsim.broker.rabbitmq.refusals import (
     no_queue,
     refuse,
 )
+from tqsim.broker.rabbitmq.routers import TYPES, Target
 
 if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.connections import Connection
@@ -50,11 +54,9 @@ class VirtualHost:
         self.name = name
         self.queues: dict[str, Queue] = {}
         self.exchanges: dict[str, Exchange] = {}
-        default = Exchange("", "direct", durable=True)
-        default.router = DefaultRouter(self.queues)
-        self.exchanges[""] = default
+        self.exchanges[""] = Exchange.default(self.queues)
         for exchange, kind, internal in PREDECLARED:
-            self.exchanges[exchange] = Exchange(exchange, kind, durable=True, internal=internal)
+            self.exchanges[exchange] = Exchange(exchange, kind, durable=True, internal=internal, others=self.exchanges)
 
     # --- exchanges -------------------------------------------------------------------------------
 
@@ -104,7 +106,11 @@ class VirtualHost:
             return found
         if name.startswith(_RESERVED):
             raise refuse(ACCESS_REFUSED, f"exchange name '{name}' contains reserved prefix 'amq.*'")
-        exchange = Exchange(name, kind, durable, auto_delete, internal, dict(arguments))
+        alternate = arguments.get(ALTERNATE, "")
+        if not isinstance(alternate, str):
+            place = f"exchange '{name}' in vhost '{self.name}'"
+            raise refuse(PRECONDITION_FAILED, f"invalid type '{type_name(alternate)}' for arg '{ALTERNATE}' in {place}")
+        exchange = Exchange(name, kind, durable, auto_delete, internal, dict(arguments), self.exchanges)
         self.exchanges[name] = exchange
         self._observe("exchange.declared", exchange=name, kind=kind, durable=durable)
         return exchange
@@ -166,6 +172,7 @@ class VirtualHost:
             owner=connection if exclusive else None,
             auto_delete=auto_delete,
             arguments=arguments,
+            exchanges=self.exchanges,
         )
         self.queues[name] = queue
         if exclusive:
@@ -185,6 +192,8 @@ class VirtualHost:
         queue.is_deleted = True
         del self.queues[queue.name]
         self._context.deadlines.drop(queue)
+        if queue.terms is not None:
+            self._context.expiries.drop(queue.terms)
         if queue.owner is not None:
             queue.owner.exclusive_queues.pop(queue.name, None)
         count = queue.purge("queue deleted")
@@ -201,45 +210,52 @@ class VirtualHost:
 
     # --- bindings --------------------------------------------------------------------------------
 
-    def bind(self, queue: str, exchange: str, routing_key: str, arguments: Table, by: Connection) -> None:
-        """Bind a queue to an exchange; the same binding twice is one."""
-        if not exchange:
+    def bind(self, kind: Kind, name: str, exchange: str, routing_key: str, arguments: Table, by: Connection) -> None:
+        """Bind a queue or an exchange to an exchange; the same binding twice is one."""
+        if not exchange or (kind == "exchange" and not name):
             raise default_exchange()
         source = self.find_exchange(exchange)
-        target = self.find_queue(queue, by)
-        binding = Binding.of(exchange, queue, routing_key, arguments)
+        target: Target = self.find_queue(name, by) if kind == "queue" else self.find_exchange(name)
+        if source.kind == "headers":
+            check_match(arguments)
+        binding = Binding.of(exchange, kind, name, routing_key, arguments)
         if source.bind(binding, target):
-            target.bindings[binding] = None
-            self._observe("binding.created", exchange=exchange, queue=queue, routing_key=routing_key)
+            _arriving(target)[binding] = None
+            self._tell_of("binding.created", binding)
 
-    def unbind(self, queue: str, exchange: str, routing_key: str, arguments: Table, by: Connection) -> None:
+    def unbind(self, kind: Kind, name: str, exchange: str, routing_key: str, arguments: Table, by: Connection) -> None:
         """Remove a binding; whatever is missing is no error (measured on 3.10).
 
         So another connection's exclusive queue is refused (405) only if the binding exists.
         """
-        if not exchange:
+        if not exchange or (kind == "exchange" and not name):
             raise default_exchange()
-        binding = Binding.of(exchange, queue, routing_key, arguments)
+        binding = Binding.of(exchange, kind, name, routing_key, arguments)
         source = self.exchanges.get(exchange)
         if source is not None and binding in source.bindings:
-            self.find_queue(queue, by)
+            if kind == "queue":
+                self.find_queue(name, by)
             self._unbind(binding)
 
     def _unbind(self, binding: Binding, *, auto_delete: bool = True) -> None:
         exchange = self.exchanges.get(binding.exchange)
-        if exchange is None or not exchange.unbind(binding):
+        if exchange is None:
             return
-        queue = self.queues.get(binding.queue)
-        if queue is not None:
-            queue.bindings.pop(binding, None)
-        self._observe(
-            "binding.removed",
-            exchange=binding.exchange,
-            queue=binding.queue,
-            routing_key=binding.routing_key,
-        )
+        target = exchange.bindings.get(binding)
+        if target is None:
+            return
+        exchange.unbind(binding)
+        _arriving(target).pop(binding, None)
+        self._tell_of("binding.removed", binding)
         if auto_delete and exchange.auto_delete and not exchange.bindings:
             self._remove_exchange(exchange)
+
+    def _tell_of(self, moment: str, binding: Binding) -> None:
+        names = {"exchange": binding.exchange, "routing_key": binding.routing_key}
+        if binding.kind == "queue":
+            self._observe(moment, queue=binding.destination, **names)
+        else:
+            self._observe(moment, destination=binding.destination, **names)
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -255,14 +271,21 @@ class VirtualHost:
                 self.delete_queue(queue, "server stopped", auto_delete=False)
         for exchange in list(self.exchanges.values()):
             if not exchange.durable:
-                self._remove_exchange(exchange)
+                self._remove_exchange(exchange, auto_delete=False)
 
-    def _remove_exchange(self, exchange: Exchange) -> None:
-        for binding, queue in exchange.bindings.items():
-            queue.bindings.pop(binding, None)
+    def _remove_exchange(self, exchange: Exchange, *, auto_delete: bool = True) -> None:
         del self.exchanges[exchange.name]
+        for binding, target in exchange.bindings.items():
+            _arriving(target).pop(binding, None)
+        for binding in list(exchange.incoming):
+            self._unbind(binding, auto_delete=auto_delete)
         self._observe("exchange.deleted", exchange=exchange.name)
 
     def _observe(self, name: str, **fields: object) -> None:
         if self._context.observe is not None:
             self._context.observe(name, vhost=self.name, **fields)
+
+
+def _arriving(target: Target) -> dict[Binding, None]:
+    """Return the bindings that lead to a queue or an exchange."""
+    return target.incoming if isinstance(target, Exchange) else target.bindings

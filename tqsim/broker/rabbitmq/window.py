@@ -140,6 +140,7 @@ class Window:
         deliveries after each (``foreach_per_queue`` in ``rabbit_channel.erl``; the order in which
         consumers rejoin the line shows it).
         """
+        self._context.post.held += 1
         groups: dict[tuple[str, str, Queue], list[Queued]] = {}
         for queued in taken:
             holder = queued.holder
@@ -150,6 +151,8 @@ class Window:
         for key in sorted(groups, key=itemgetter(0, 1)):
             self._settle_group(key[2], groups[key], requeue, moment)
         self.resume()
+        self._context.post.held -= 1
+        self._context.post.deliver()
 
     def _settle_group(self, queue: Queue, group: list[Queued], requeue: bool, moment: str) -> None:
         gained = False
@@ -167,8 +170,10 @@ class Window:
             if requeue:
                 queue.put_back(queued)
             elif moment == "message.rejected":
-                queue.drop(queued, "rejected")
-        if gained or requeue:
+                queue.reject(queued)
+        if requeue:
+            queue.run_again()
+        elif gained:
             queue.run()
 
     def resume(self) -> None:

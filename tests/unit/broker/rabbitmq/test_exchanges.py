@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.broker.rabbitmq.worlds import World
-from tqsim.broker.rabbitmq import Channel, exchanges
-from tqsim.broker.rabbitmq.exchanges import Binding
-from tqsim.errors import UnsupportedError
+from tqsim.broker.rabbitmq import Channel, exchanges, routers
+from tqsim.broker.rabbitmq.bindings import Binding
 
 
 def _counts(world: World, *queues: str) -> list[int]:
@@ -47,7 +46,7 @@ def test_queues_are_served_in_the_order_in_which_they_were_bound(world: World) -
 
 
 def test_a_topic_exchange_forgets_keys_beyond_its_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchanges, "_REMEMBERED_MAX", 2)
+    monkeypatch.setattr(routers, "_REMEMBERED_MAX", 2)
     channel = _bound(world, "topic")
     for key in ("k", "other", "third", "k"):
         channel.basic_publish("x", key, key, {})
@@ -55,24 +54,24 @@ def test_a_topic_exchange_forgets_keys_beyond_its_bound(world: World, monkeypatc
 
 
 def test_a_binding_is_the_same_whatever_the_order_of_its_arguments() -> None:
-    one = Binding.of("x", "q", "k", {"a": 1, "b": "2"})
-    assert one == Binding.of("x", "q", "k", {"b": "2", "a": 1})
-    assert one != Binding.of("x", "q", "k", {"a": 1, "b": 2})
-    assert Binding.of("x", "q", "k", None) == Binding.of("x", "q", "k", {})
+    one = Binding.of("x", "queue", "q", "k", {"a": 1, "b": "2"})
+    assert one == Binding.of("x", "queue", "q", "k", {"b": "2", "a": 1})
+    assert one != Binding.of("x", "queue", "q", "k", {"a": 1, "b": 2})
+    assert Binding.of("x", "queue", "q", "k", None) == Binding.of("x", "queue", "q", "k", {})
 
 
-def test_headers_exchanges_can_be_declared_but_not_bound(world: World) -> None:
-    channel = world.channel()
-    channel.queue_declare("q")
-    channel.exchange_declare("h", "headers")
-    channel.basic_publish("h", "k", "unroutable", {})
-    with pytest.raises(UnsupportedError) as unsupported:
-        channel.queue_bind("q", "amq.headers", "", {"x-match": "all"})
-    assert str(unsupported.value) == (
-        "Binding queue 'q' to headers exchange 'amq.headers' is not simulated; bind it to a direct or topic exchange."
-    )
-    channel.queue_unbind("q", "amq.headers", "", {"x-match": "all"})
-    assert channel.is_open
+def test_an_exchange_that_is_gone_leads_nowhere_and_nothing_leads_to_it(world: World) -> None:
+    channel = _bound(world, "fanout")
+    for name in ("first", "last"):
+        channel.exchange_declare(name, "fanout")
+    channel.exchange_bind("x", "first")
+    channel.exchange_bind("last", "x")
+    channel.exchange_delete("x")
+    channel.basic_publish("first", "", "1", {})
+    assert _counts(world, "a", "b") == [0, 0]
+    channel.exchange_declare("x", "fanout")
+    channel.basic_publish("first", "", "2", {})
+    assert world.names("message.unroutable") == ["message.unroutable"] * 2
 
 
 def test_each_vhost_has_the_predeclared_exchanges(world: World) -> None:

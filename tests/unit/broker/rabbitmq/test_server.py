@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.broker.rabbitmq.worlds import World, publish, taken
-from tqsim.broker.rabbitmq import Channel, ConnectionClosed, ConnectionLost, Refusal, Refused, Server
+from tqsim.broker.rabbitmq import Channel, ConnectionClosed, ConnectionLost, Refusal, Refused, Settings
 from tqsim.errors import UsageError
 
 _FORCED = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"
@@ -154,8 +154,8 @@ def test_an_unknown_queue_or_version_is_a_usage_error(world: World) -> None:
         world.server.queue("p")
     assert str(unknown.value) == "There is no queue 'p' in vhost '/'; expected one of: q."
     with pytest.raises(UsageError) as unsupported:
-        Server(version="2.8", now=lambda: 0, names=str)
-    assert str(unsupported.value) == "version='2.8' is not simulated; expected one of 3.10."
+        Settings(version="2.8")
+    assert str(unsupported.value) == "version='2.8' is not simulated; expected one of 3.10, 3.12, 3.13, 4.0, 4.1."
 
 
 def test_equal_runs_give_equal_moments() -> None:

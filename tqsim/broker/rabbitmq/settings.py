@@ -1,0 +1,44 @@
+"""The settings of a server, and the rules of its version.
+
+The main name is :class:`Settings`.  ``version="3.10"`` is what everything was measured on; the rules of
+later versions are from RabbitMQ's documentation and source, not measured, and say so one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tqsim.errors import UsageError
+
+__all__ = ["VERSIONS", "Settings"]
+
+VERSIONS: Final = ("3.10", "3.12", "3.13", "4.0", "4.1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What ``rabbitmq.conf`` says, in the server's own names and units.
+
+    ``consumer_timeout_ms`` is how long a delivery may stay unacknowledged (None: for ever), and
+    ``channel_tick_interval_ms`` how often a channel looks.
+    """
+
+    version: str = "3.10"
+    consumer_timeout_ms: int | None = 1_800_000
+    channel_tick_interval_ms: int = 60_000
+
+    def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            expected = ", ".join(VERSIONS)
+            raise UsageError(f"version={self.version!r} is not simulated; expected one of {expected}.")
+
+    @property
+    def full_version(self) -> str:
+        """What the server tells clients: with a patch level, 3.10.8 being the one that was measured."""
+        return "3.10.8" if self.version == "3.10" else f"{self.version}.0"
+
+    @property
+    def number(self) -> tuple[int, ...]:
+        """The version as numbers that compare."""
+        return tuple(int(part) for part in self.version.split("."))
