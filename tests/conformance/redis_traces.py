@@ -3,7 +3,7 @@
 The main names are :class:`Body`, :func:`bodies` and :func:`converse`.  A body is a list of lines:
 
 - ``a SET k v``: client ``a`` sends a command and reads its reply; ``~ a KEYS *``: in any order
-- ``a> BRPOP q 1``: it only sends; ``a?``: it reads what comes next, or nothing within a second
+- ``a> BRPOP q 1``: it only sends; ``a?``: it reads what comes next, or nothing within five seconds
 - ``a!``: it closes its connection; ``wait 50``: milliseconds pass
 
 What a real Redis 7.0.15 said is in ``redis_replies.json``, recorded by ``python -m
@@ -26,7 +26,7 @@ PROTOCOLS: Final = (2, 3)
 REPLIES: Final = Path(__file__).with_name("redis_replies.json")
 _FOLDER: Final = Path(__file__).with_name("redis_bodies")
 _DATABASE: Final = "10"
-_PATIENCE_S: Final = 1.0
+_PATIENCE_S: Final = 5.0
 _MAPS: Final = "%"
 _LISTS: Final = "*~>"
 
