@@ -156,6 +156,28 @@ def test_the_state_of_a_cluster_follows_heartbeats_and_tasks() -> None:
         assert [worker.hostname for worker in state.alive_workers()] == ["w2@sim"]
 
 
+def test_a_heartbeat_tells_what_its_worker_does_and_has_done() -> None:
+    """celery/worker/heartbeat.py, Heart._send: names that the module has imported from celery.worker.state."""
+    app = _app()
+    events: list[dict[str, Any]] = []
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=2, heartbeat=True, heartbeat_interval=2)
+        sim.worker("w2", concurrency=1, heartbeat=True, heartbeat_interval=2, queues=["other"])
+        sim.client(lambda: _capture(app, events, 60))
+        sim.run(for_=1)
+        for seconds in (0, 0, 4):
+            app.tasks["work"].delay(seconds)
+        sim.run(for_=8)
+    beats = [event for event in events if event["type"] == "worker-heartbeat"]
+    told = {
+        name: [(b["active"], b["processed"]) for b in beats if b["hostname"] == name] for name in ("w1@sim", "w2@sim")
+    }
+    assert told == {"w1@sim": [(1, 3), (1, 3), (0, 3), (0, 3)], "w2@sim": [(0, 0)] * 4}
+    # The machine that a simulation stands for has nothing to do, whatever the real one does.
+    assert {tuple(beat["loadavg"]) for beat in beats} == {(0.0, 0.0, 0.0)}
+    assert {(beat["freq"], beat["sw_ident"]) for beat in beats} == {(2.0, "py-celery")}
+
+
 def test_gossip_and_mingle_let_workers_know_each_other() -> None:
     """celery/worker/consumer/mingle.py; celery/worker/consumer/gossip.py, Gossip.on_node_join."""
     app = _app()

@@ -17,7 +17,9 @@ from typing import Any, Final
 import celery._state
 import celery.app.trace
 import celery.worker.consumer.consumer
+import celery.worker.consumer.events
 import celery.worker.control
+import celery.worker.heartbeat
 import celery.worker.request
 import celery.worker.state
 import kombu.asynchronous.hub
@@ -65,6 +67,10 @@ _ALIASES: Final = (
     (celery.worker.consumer.consumer, "active_requests", "active_requests"),
     (celery.worker.consumer.consumer, "scheduled_requests", "scheduled_requests"),
     (celery.worker.consumer.consumer, "successful_requests", "successful_requests"),
+    (celery.worker.consumer.events, "reserved_requests", "reserved_requests"),
+    (celery.worker.heartbeat, "active_requests", "active_requests"),
+    (celery.worker.heartbeat, "all_total_count", "all_total_count"),
+    (celery.app.trace, "successful_requests", "successful_requests"),
     (celery.worker.request, "revoked_tasks", "revoked"),
     (celery.worker.request, "revoked_stamps", "revoked_stamps"),
 )

@@ -18,7 +18,10 @@ __all__ = ["Job"]
 
 
 class Job(ApplyResult):
-    """billiard's ``ApplyResult`` of one task, with what has to be run."""
+    """billiard's ``ApplyResult`` of one task, with what has to be run.
+
+    ``written_to`` is the child that was given the job last, ``child`` the one that accepted it.
+    """
 
     def __init__(self, pool: Any, target: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> None:
         super().__init__(
@@ -36,6 +39,7 @@ class Job(ApplyResult):
         )
         self.request = getattr(options.get("accept_callback"), "__self__", None)
         self.limit_timer: Any = None
+        self.written_to: Child | None = None
         self.child: Child | None = None
         self._target = target
         self._args = args
@@ -45,3 +49,9 @@ class Job(ApplyResult):
     def run(self, child: Child) -> Any:
         """Run the task in its child; called there."""
         return self._runtime.run_task(self, child, self._target, self._args, self._kwargs)
+
+    def note_lost(self, child: Child, exit_code: int | None) -> None:
+        """Write that the run ended with its child, unless the worker has put an end to it already."""
+        if not self.ready():
+            name = "task.terminated" if child.is_job_terminated else "task.lost"
+            self._runtime.note_end(self, child, name, exit_code=exit_code)

@@ -17,7 +17,6 @@ from billiard.exceptions import TimeLimitExceeded
 
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.kernel import Kernel
-from tqsim.worker.children import Child
 from tqsim.worker.jobs import Job
 from tqsim.worker.runtime import WorkerRuntime
 
@@ -68,19 +67,22 @@ class TimeLimits:
         if job.ready():
             return
         child = job.child
+        is_running = child is not None and child.process.is_alive
         try:
             raise TimeLimitExceeded(job._timeout)
         except TimeLimitExceeded:
             job._set(job._job, (False, ExceptionInfo()))
-        if child is not None:
+        if child is not None and is_running:
             self._runtime.note_limit(job, child, is_soft=False, limit_s=job._timeout)
         job.handle_timeout(soft=False)
-        if child is None or not child.process.is_alive:
+        if child is None:
             return
-        self._runtime.note_end(job, child, "task.failed", error=f"TimeLimitExceeded({job._timeout})")
-        self._kernel.loop.call_later(_TERM_GRACE_US, lambda: self._kill(child))
-        self._kernel.system.deliver(child.process, signal.SIGTERM)
-
-    def _kill(self, child: Child) -> None:
-        if child.process.is_alive:
+        if is_running:
+            self._runtime.note_end(job, child, "task.failed", error=f"TimeLimitExceeded({job._timeout})")
+            self._kernel.system.deliver(child.process, signal.SIGTERM)
+        # The worker itself stands still meanwhile, and reads nothing: a child that takes its leave is
+        # killed too, because it waits for a second at the end (billiard/pool.py, ``Worker._do_exit``).
+        if child.wait_for_end(_TERM_GRACE_US):
+            child.is_reapable = True
+        else:
             self._kernel.end_process(child.process, -signal.SIGKILL)

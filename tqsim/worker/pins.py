@@ -23,6 +23,7 @@ import celery.beat
 import celery.bootsteps
 import celery.platforms
 import celery.utils.nodenames
+import celery.utils.sysinfo
 import celery.worker.components
 import kombu.common
 import kombu.messaging
@@ -34,6 +35,7 @@ from tqsim.kernel import Kernel
 from tqsim.kernel.hosts import HOST_NAME
 from tqsim.kernel.patches import Patches
 from tqsim.worker.commands import keep_commands
+from tqsim.worker.exits import mark_exits
 from tqsim.worker.hub import hub_class, timer_class
 
 __all__ = ["pin", "pin_app", "replacements"]
@@ -79,8 +81,11 @@ def pin(kernel: Kernel) -> None:
     patches.set_item(vars(celery.apps.worker), "print", _do_nothing)
     # ``inspect report`` would start the program ``file``.
     patches.set(platform, "architecture", lambda: ("64bit", "ELF"))
+    # Heartbeats tell of it; a simulated machine has nothing to do.
+    patches.set(celery.utils.sysinfo, "_load_average", lambda: (0.0, 0.0, 0.0))
     patches.set(billiard.pool, "job_counter", _CountOfProcess(kernel, 0))
     patches.set(kombu.messaging.Consumer, "_tags", _CountOfProcess(kernel, 1))
+    mark_exits(patches)
     keep_commands(kernel)
     _keep_task_call(patches)
 

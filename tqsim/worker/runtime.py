@@ -7,6 +7,7 @@ moments of a task's life.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,7 @@ from celery.worker import state as worker_state
 
 from tqsim.history import stable_text
 from tqsim.kernel import Kernel, Process
-from tqsim.kernel.fibers import Fiber
+from tqsim.kernel.fibers import Fiber, FiberExit
 
 if TYPE_CHECKING:
     from tqsim.worker.children import Child
@@ -29,6 +30,10 @@ __all__ = ["Note", "WorkerRuntime"]
 #: Writes one moment: name, process name, task id, further fields.
 Note = Callable[..., None]
 
+#: What the child takes from the body of the message once more (celery/app/trace.py, ``trace_task_ret``).
+_READ_IN_THE_CHILD: Final = ("args", "kwargs", "timelimit")
+#: Mappings of texts and numbers, which every request has.
+_FLAT: Final = ("delivery_info", "properties")
 _TRACERS: Final = (trace.fast_trace_task, trace.trace_task_ret)
 
 
@@ -146,9 +151,7 @@ class WorkerRuntime:
         if target not in _TRACERS:
             return target(*args, **kwargs)
         name, task_id, request, *rest = args
-        # In production the request reaches the child as a pickled copy.
-        request = {**request, "delivery_info": dict(request.get("delivery_info") or {})}
-        request["properties"] = dict(request.get("properties") or {})
+        request = _copied(request)
         number = getattr(getattr(celery_request, "message", None), "delivery_number", 0)
         fiber = self.kernel.loop.require_current()
         fiber.draws = self._draws_for(task_id, request)
@@ -162,7 +165,9 @@ class WorkerRuntime:
                 if cost_us:
                     self.kernel.loop.sleep(cost_us)
             outcome = target(name, task_id, request, *rest, **kwargs)
-        except Exception as error:
+        except (FiberExit, SystemExit, KeyboardInterrupt):
+            raise  # the process ends with it, and tells so itself
+        except BaseException as error:
             if note is not None:
                 moment, fields = _ending((1, error, 0.0))
                 note(moment, self.process.name, task_id, delivery=number, child=process.pid, **fields)
@@ -196,6 +201,17 @@ class WorkerRuntime:
                 delivery=getattr(job.request.message, "delivery_number", 0), child=child.pid,
                 kind="soft" if is_soft else "hard", limit_s=limit_s,
             )  # fmt: skip
+
+
+def _copied(request: dict[str, Any]) -> dict[str, Any]:
+    """Return a request as it reaches the child in production, a pickled copy of the worker's."""
+    copied = dict(request)
+    for key in _FLAT:
+        copied[key] = copy.copy(request.get(key) or {})
+    for key, value in request.items():
+        if value and isinstance(value, (list, dict)) and key not in _FLAT and key not in _READ_IN_THE_CHILD:
+            copied[key] = copy.deepcopy(value)
+    return copied
 
 
 def _ending(outcome: tuple[int, Any, float]) -> tuple[str, dict[str, Any]]:

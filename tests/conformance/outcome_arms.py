@@ -1,0 +1,159 @@
+"""The two arms of the outcomes of tasks: a simulated worker, and a real one on a real RabbitMQ.
+
+The main names are :class:`SimulatedWorker` and :class:`RealWorker`; both have one pool child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from celery import states
+
+import tqsim
+from tests.conformance.outcome_app import LIMITS, make_app
+from tests.conformance.rabbitmq_server_arm import Site
+
+__all__ = ["Outcome", "RealWorker", "SimulatedWorker", "WorkerArm"]
+
+_ROOT: Final = Path(__file__).parents[2]
+_START_S: Final = 30.0
+#: A worker notices a dead child within five seconds, and the task after it is seen to run then.
+_PATIENCE_S: Final = 9.0
+_STEP_S: Final = 0.05
+#: What is done from outside, one second after a task was sent.
+_REVOKES: Final = {"revoke": "SIGTERM", "revoke by SIGKILL": "SIGKILL"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: its state, its result as text, and of every run whether it was redelivered and which retry."""
+
+    state: str
+    result: str
+    runs: list[tuple[bool, int]]
+
+
+class WorkerArm(ABC):
+    """One worker; :meth:`run` sends one task and tells how it ended."""
+
+    def __init__(self, broker: str, folder: Path, queue: str) -> None:
+        self.folder = folder
+        self.app = make_app(broker, folder, queue)
+
+    def run(self, task: str, how: str) -> Outcome:
+        """Send a task and the next one, do what has to be done from outside, and wait until both have ended."""
+        result = self.app.send_task(task, (how,), **LIMITS.get(how, {}))
+        self.app.send_task("next")
+        self.wait(1.0)
+        if how in _REVOKES:
+            self.app.control.revoke(result.id, terminate=True, signal=_REVOKES[how])
+        elif how == "kill the child":
+            self.kill_child()
+        elif how == "kill the worker":
+            self.restart()
+        passed_s = 0.0
+        while passed_s < _PATIENCE_S and not (self._notes("next") and result.state in states.READY_STATES):
+            self.wait(_STEP_S)
+            passed_s += _STEP_S
+        self.wait(1.5)
+        final = self.app.AsyncResult(result.id)
+        return Outcome(final.state, repr(final.result), [(run[0], run[1]) for run in self._notes("run")])
+
+    def _notes(self, what: str) -> list[Any]:
+        notes = self.folder / "notes"
+        lines = notes.read_text().splitlines() if notes.exists() else []
+        return [value for kind, value in map(json.loads, lines) if kind == what]
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Let some time pass."""
+
+    @abstractmethod
+    def kill_child(self) -> None:
+        """End the pool child with SIGKILL."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """End the worker with SIGKILL, and start it again."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it all."""
+
+
+class SimulatedWorker(WorkerArm):
+    """A worker of tqsim."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("amqp://guest:guest@127.0.0.1:5672//", folder, "outcomes")
+        self._sim = tqsim.Simulation(self.app)
+        self._sim.__enter__()
+        self._worker = self._sim.worker("w1", concurrency=1)
+        self._sim.run(for_=1)
+
+    def wait(self, seconds: float) -> None:
+        self._sim.run(for_=seconds)
+
+    def kill_child(self) -> None:
+        self._worker.kill_child()
+
+    def restart(self) -> None:
+        self._worker.kill()
+        self._worker.restart()
+
+    def close(self) -> None:
+        self._sim.__exit__(None, None, None)
+
+
+class RealWorker(WorkerArm):
+    """A worker in a process of its own."""
+
+    def __init__(self, folder: Path, site: Site, queue: str) -> None:
+        vhost = "" if site.vhost == "/" else site.vhost
+        broker = f"amqp://guest:guest@127.0.0.1:5672/{vhost}"
+        super().__init__(broker, folder, queue)
+        environment = {"OUTCOMES_BROKER": broker, "OUTCOMES_FOLDER": str(folder), "OUTCOMES_QUEUE": queue}
+        self._environment = {**os.environ, **environment, "PYTHONPATH": str(_ROOT)}
+        self._starts = 0
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._starts += 1
+        log = self.folder / f"log{self._starts}"
+        command = [sys.executable, "-m", "celery", "-A", "tests.conformance.outcome_app", "worker", "-c", "1"]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, "-l", "INFO", "--without-mingle", "-n", f"w{self._starts}@{self.folder.name}"],
+                cwd=_ROOT, env=self._environment, stdout=file, stderr=file,
+            )  # fmt: skip
+        deadline = time.monotonic() + _START_S
+        while " ready." not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(_STEP_S)
+        return process
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def kill_child(self) -> None:
+        children = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=True)
+        os.kill(int(children.stdout.split()[0]), signal.SIGKILL)
+
+    def restart(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process = self._start()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
