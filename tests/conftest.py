@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A slow machine must not fail a property: no deadline, no complaint about slow data.
@@ -12,3 +13,19 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tqsim")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of the generated conformance programs runs; ``make conformance`` asks for all of it."""
+    group = parser.getgroup("conformance")
+    for name, default, what in (
+        ("--broker-programs", 20, "clients alone"),
+        ("--celery-programs", 3, "whole workers"),
+    ):
+        group.addoption(
+            name,
+            type=int,
+            default=default,
+            metavar="N",
+            help=f"generated programs of {what} for each broker ({default})",
+        )
