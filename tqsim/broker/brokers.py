@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from tqsim.broker.links import Links
 from tqsim.broker.profile import RabbitMQ, Redis
 from tqsim.broker.redis import Place, RedisBroker, RedisRuntime, place_of
 from tqsim.broker.runtime import BrokerRuntime
@@ -21,7 +22,9 @@ _REDIS_RESULTS: Final = ("redis", "rediss", "sentinel")
 
 def redis_servers(kernel: Kernel, profile: RabbitMQ | Redis) -> RedisRuntime:
     """Return the simulated Redis servers; with a RabbitMQ broker they serve results and clients only."""
-    return RedisRuntime(kernel, (profile if isinstance(profile, Redis) else Redis()).numbers)
+    if isinstance(profile, Redis):
+        return RedisRuntime(kernel, profile.numbers, Links(kernel, "broker", "redis"))
+    return RedisRuntime(kernel, Redis().numbers, Links(kernel, "redis"))
 
 
 def running_broker(

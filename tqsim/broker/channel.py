@@ -60,9 +60,11 @@ class SimulatedChannel(Declaring, base.StdChannel):
 
     Message: Any = Message
 
-    def __init__(self, connection: SimulatedConnection, server_channel: ServerChannel) -> None:
+    def __init__(self, connection: SimulatedConnection, server_channel: ServerChannel, line: Any) -> None:
         self.connection: SimulatedConnection | None = connection
         self.server_channel = server_channel
+        #: What requests go to: the server's channel, or something that leads there.
+        self.line = line
         self.channel_id = server_channel.number
         self.is_open = True
         self.is_closing = False
@@ -133,9 +135,7 @@ class SimulatedChannel(Declaring, base.StdChannel):
         if connection.confirm_publish and self._confirms is None:
             self.confirm_select()
             self._confirms = []
-        self.server_channel.basic_publish(
-            exchange, routing_key, body, properties, mandatory=mandatory, immediate=immediate
-        )
+        self.line.basic_publish(exchange, routing_key, body, properties, mandatory=mandatory, immediate=immediate)
         if self._confirms is not None:
             self._await_confirm(connection, confirm_timeout or timeout)
 
@@ -150,12 +150,12 @@ class SimulatedChannel(Declaring, base.StdChannel):
     @request
     def confirm_select(self, nowait: bool = False) -> None:
         """Ask for publisher confirms; they go to ``events["basic_ack"]`` and ``["basic_nack"]``."""
-        self.server_channel.confirm_select()
+        self.line.confirm_select()
 
     @request
     def tx_select(self) -> None:
         """Refuse transactions, as the server does."""
-        self.server_channel.tx_select()
+        self.line.tx_select()
 
     # -- consuming ----------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class SimulatedChannel(Declaring, base.StdChannel):
         if callback is not None and consumer_tag:
             # Deliveries may come with the answer, so the callback must stand before.
             self.callbacks[consumer_tag] = callback
-        tag: str = self.server_channel.basic_consume(
+        tag: str = self.line.basic_consume(
             queue, consumer_tag, no_ack=no_ack, exclusive=exclusive, arguments=dict(arguments or {})
         )
         if callback is not None:
@@ -197,34 +197,34 @@ class SimulatedChannel(Declaring, base.StdChannel):
 
     @request
     def _cancel(self, consumer_tag: str) -> None:
-        self.server_channel.basic_cancel(consumer_tag)
+        self.line.basic_cancel(consumer_tag)
         self._forget_consumer(consumer_tag)
 
     @request
     def basic_get(self, queue: str = "", no_ack: bool = False) -> _Incoming | None:
         """Fetch one message, or ``None`` when nothing is ready."""
-        got = self.server_channel.basic_get(queue, no_ack=no_ack)
+        got = self.line.basic_get(queue, no_ack=no_ack)
         return None if got is None else self._incoming(got, {"message_count": got.message_count})
 
     @request
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Acknowledge one message, or all up to and including it."""
-        self.server_channel.basic_ack(delivery_tag, multiple=multiple)
+        self.line.basic_ack(delivery_tag, multiple=multiple)
 
     @request
     def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
         """Reject a message; with ``requeue`` it returns to its place in the queue."""
-        self.server_channel.basic_reject(delivery_tag, requeue=requeue)
+        self.line.basic_reject(delivery_tag, requeue=requeue)
 
     @request
     def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> None:
         """Limit unacknowledged messages; for RabbitMQ's meaning of the flag see the server."""
-        self.server_channel.basic_qos(prefetch_count, a_global)
+        self.line.basic_qos(prefetch_count, a_global)
 
     @request
     def basic_recover(self, requeue: bool = False) -> None:
         """Have every unacknowledged message of the channel delivered again."""
-        self.server_channel.basic_recover(requeue)
+        self.line.basic_recover(requeue)
 
     # -- events -------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class SimulatedChannel(Declaring, base.StdChannel):
             self.is_open = False
             connection.channels.pop(self.channel_id, None)
             if connection.connected:
-                self.server_channel.close()
+                self.line.close()
         self.collect()
 
     def collect(self) -> None:

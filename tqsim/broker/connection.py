@@ -7,14 +7,20 @@ that process dies the server sees the socket break.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from amqp.exceptions import ChannelError as AmqpChannelError
 from amqp.exceptions import ConnectionError as AmqpConnectionError
-from amqp.exceptions import RecoverableConnectionError, error_for_code
+from amqp.exceptions import ConnectionForced, RecoverableConnectionError, error_for_code
 
 from tqsim.broker.channel import SimulatedChannel
+from tqsim.broker.distance import Answer, Distance, RemoteChannel
+from tqsim.broker.heartbeats import Heartbeats
+from tqsim.broker.links import Cable, Links, SocketOptions, amqp_client, rabbitmq_server
+from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
+from tqsim.broker.rabbitmq.connections import Connection as ServerConnection
 from tqsim.broker.rabbitmq.events import (
     Blocked,
     ChannelClosed,
@@ -36,6 +42,9 @@ __all__ = ["SimulatedConnection"]
 
 _SHUTDOWN: Final = "reason 'shutdown'"
 _SERVER_HEARTBEAT_S: Final = 60
+#: How often client and server go back and forth until a connection is open: once for TCP, three times for AMQP.
+_TRIPS_TO_CONNECT: Final = 1
+_TRIPS_TO_OPEN: Final = 3
 _BLOCKED: Final = "connection blocked, see broker logs"
 _CAPABILITIES: Final = {
     "publisher_confirms": True,
@@ -62,15 +71,20 @@ class _FrameTransport:
 class SimulatedConnection:
     """One connection between a simulated process and the server.
 
-    Raises ``ConnectionRefusedError`` when the server is stopped, as a real connect does.
+    ``links`` are those to the server, ``connect_timeout`` is in seconds, and ``socket_settings`` are of TCP as
+    py-amqp takes them.  Raises ``ConnectionRefusedError`` when the server is stopped, as a real connect does, and
+    ``TimeoutError`` when it does not answer.
     """
 
     def __init__(
         self,
         kernel: Kernel,
         server: Server,
+        links: Links,
         vhost: str,
         *,
+        connect_timeout: float | None = None,
+        socket_settings: Mapping[int, int] | None = None,
         heartbeat: float = 0,
         confirm_publish: bool = False,
         on_blocked: Callable[[str], None] | None = None,
@@ -78,7 +92,10 @@ class SimulatedConnection:
     ) -> None:
         self._kernel = kernel
         fiber = kernel.loop.current or kernel.loop.main
-        self._process = fiber.process
+        self.process = fiber.process
+        self._links = links
+        self._socket_settings = socket_settings
+        self._distance: Distance | None = None
         self._wire = kernel.wires.new(self._is_readable)
         self.channels: dict[int, SimulatedChannel] = {}
         self.client: Any = None
@@ -88,22 +105,33 @@ class SimulatedConnection:
         self.confirm_publish = confirm_publish
         self.on_blocked = on_blocked
         self.on_unblocked = on_unblocked
-        self._is_attended = False
         self.server_properties = {
             "product": "RabbitMQ",
             "version": server.settings.full_version,
             "capabilities": _CAPABILITIES,
         }
+        self._peer = self._open(server, vhost, connect_timeout)
+        self._inbox: Any = self._peer.outbox
+        self.transport: _FrameTransport | None = _FrameTransport(self._wire)
+        self.process.on_death.append(self._hang_up)
+        self._heartbeats = Heartbeats(kernel.loop, self.process, self._peer, self.heartbeat, self._beat, self._give_up)
+        links.join(self)
+
+    def _open(self, server: Server, vhost: str, connect_timeout: float | None) -> ServerConnection:
+        timeout_us = None if connect_timeout is None else round(connect_timeout * MICROSECONDS_PER_SECOND)
         try:
-            self._peer = server.connect(
-                name=self._process.name, vhost=vhost, notify=self._wire.notify, heartbeat_s=self.heartbeat
+            self._links.travel(self.process, _TRIPS_TO_CONNECT, timeout_us)
+            if server.is_running:
+                self._links.travel(self.process, _TRIPS_TO_OPEN, timeout_us)
+            return server.connect(
+                name=self.process.name, vhost=vhost, notify=self._wire.notify, heartbeat_s=self.heartbeat
             )
         except Refused:
-            kernel.wires.drop(self._wire)
-            raise ConnectionRefusedError(111, "Connection refused") from None
-        self.transport: _FrameTransport | None = _FrameTransport(self._wire)
-        self._process.on_death.append(self._peer.abort)
-        self._peer.fall_silent()
+            self._kernel.wires.drop(self._wire)
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused") from None
+        except BaseException:
+            self._kernel.wires.drop(self._wire)
+            raise
 
     @property
     def connected(self) -> bool:
@@ -126,7 +154,7 @@ class SimulatedConnection:
         if channel_id is not None and channel_id in self.channels:
             return self.channels[channel_id]
         try:
-            channel = SimulatedChannel(self, self._peer.channel(channel_id))
+            channel = SimulatedChannel(self, *self._open_channel(channel_id))
         except Refusal as refusal:
             raise self.refused(None, refusal) from None
         self.channels[channel.channel_id] = channel
@@ -138,35 +166,41 @@ class SimulatedConnection:
         Raises ``socket.timeout`` when nothing came.
         """
         self._require_connected("drain_events")
-        outbox = self._peer.outbox
-        if not outbox:
+        if not self._inbox:
+            self._require_sound()
             if timeout == 0:
                 raise TimeoutError("timed out")
             timeout_us = None if timeout is None else round(timeout * MICROSECONDS_PER_SECOND)
             answer = self._wire.wait("an event from the broker", timeout_us)
-            if answer is TIMED_OUT or not outbox:
+            if answer is TIMED_OUT or not self._inbox:
+                self._require_sound()
                 raise TimeoutError("timed out")
-        self._dispatch(outbox.popleft())
+        self._dispatch(self._inbox.popleft())
 
     def note_use(self) -> None:
         """A fiber that talks to the broker does not wait busily."""
         fiber = self._kernel.loop.current
         if fiber is not None:
             fiber.reads = 0
-
-        if self.heartbeat and not self._is_attended:
-            self._peer.fall_silent()
+        self._heartbeats.use()
 
     def await_answers(self) -> None:
         """Wait until the server reads what this connection sends, as any request with an answer does."""
         self.note_use()
-        while self._peer.is_blocked and self._peer.is_open:
+        while self._distance is None and self._peer.is_blocked and self._peer.is_open:
             self._wire.wait("the end of the broker's memory alarm", None)
 
     def read_before_publish(self) -> None:
-        """Act on one event that has come already (amqp/channel.py, ``_basic_publish``)."""
-        if self._peer.outbox:
-            self._dispatch(self._peer.outbox.popleft())
+        """Act on one event that has come already (amqp/channel.py, ``_basic_publish``).
+
+        A connection that TCP has given up says so by a ``TimeoutError``, which py-amqp takes for nothing to
+        read; it is the publish that then fails, with a broken pipe (measured).
+        """
+        if self._inbox or self._is_broken:
+            try:
+                self.drain_events(timeout=0)
+            except TimeoutError:
+                pass
         self._require_connected("basic_publish")
 
     def heartbeat_tick(self, rate: float = 2) -> None:
@@ -179,19 +213,55 @@ class SimulatedConnection:
         The loop's own ticks are left out, because they cost and change nothing: it is silent when its
         process is busy with something else (:attr:`Process.on_busy`).
         """
-        if self.heartbeat and not self._is_attended:
-            self._is_attended = True
-            self._peer.speak()
-            self._process.on_busy.append(self._on_busy)
+        self._heartbeats.attend()
         return self.heartbeat
 
-    def _on_busy(self, is_busy: bool) -> None:
-        if is_busy:
-            self._peer.fall_silent()
-        else:
-            self._peer.speak()
+    # -- what a link does to a connection -----------------------------------------------------
 
-    def _dispatch(self, event: Event) -> None:
+    def client_options(self) -> SocketOptions:
+        """What py-amqp asks of TCP."""
+        return amqp_client(self._socket_settings)
+
+    def server_options(self) -> SocketOptions:
+        """What RabbitMQ does: it sends two heartbeats in the agreed time."""
+        return rabbitmq_server(self.heartbeat)
+
+    def lengthen(self, cable: Cable) -> None:
+        """Send and receive through ``cable`` from now on."""
+        distance = self._distance = Distance(cable, self._peer, self._wire.notify, self.drain_events)
+        self._inbox = distance.inbox
+        for channel in self.channels.values():
+            channel.line = RemoteChannel(channel.server_channel, distance)
+
+    def fail_client(self, error: Exception) -> None:
+        """Let the next read, or request, raise ``error``."""
+        if self._distance is not None:
+            self._distance.fail(error)
+
+    def fail_server(self) -> None:
+        """Let the server find that the client is gone."""
+        self._peer.abort()
+
+    def on_change(self) -> None:
+        """Take note that the cable was cut, or mended."""
+        self._heartbeats.set_cut(self._distance is not None and self._distance.cable.is_cut)
+
+    def _beat(self) -> None:
+        if self._distance is not None and not self._distance.is_broken:
+            self._distance.tell(_nothing)
+
+    def _give_up(self) -> None:
+        self.fail_client(ConnectionForced("Too many heartbeats missed"))
+
+    @property
+    def _is_broken(self) -> bool:
+        return self._distance is not None and self._distance.is_broken
+
+    def _require_sound(self) -> None:
+        if self._distance is not None and self._distance.is_broken:
+            self._distance.raise_failure(OSError("Server unexpectedly closed connection"))
+
+    def _dispatch(self, event: Event | Answer) -> None:
         if isinstance(event, Deliver):
             channel = self._client_channel(event.channel)
             if channel is not None:
@@ -214,6 +284,8 @@ class SimulatedConnection:
         elif isinstance(event, Unblocked):
             if self.on_unblocked is not None:
                 self.on_unblocked()
+        elif isinstance(event, Answer):
+            event.is_there = True
         elif isinstance(event, ChannelClosed):
             channel = self._client_channel(event.channel)
             if channel is not None:
@@ -246,11 +318,25 @@ class SimulatedConnection:
 
         Its consumers are gone on the server; the client still has their callbacks.
         """
-        channel.server_channel = self._peer.channel(channel.channel_id)
+        channel.server_channel, channel.line = self._open_channel(channel.channel_id)
+
+    def _open_channel(self, number: int | None) -> tuple[ServerChannel, Any]:
+        """Open a channel on the server; return it, and what to send its requests to."""
+        distance = self._distance
+        if distance is None:
+            channel = self._peer.channel(number)
+            return channel, channel
+        channel = distance.ask(lambda: self._peer.channel(number))
+        return channel, RemoteChannel(channel, distance)
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Close the connection on both sides."""
-        if self.transport is not None and self._peer.is_open:
+        if self.transport is not None and self._distance is not None:
+            try:
+                self._distance.ask(self._peer.close)
+            finally:
+                self.collect()
+        elif self.transport is not None and self._peer.is_open:
             self._peer.close()
         self.collect()
 
@@ -263,20 +349,30 @@ class SimulatedConnection:
         for channel in list(self.channels.values()):
             channel.collect()
         self.channels.clear()
-        if self._peer.is_open:
-            self._peer.abort()
-        if self._peer.abort in self._process.on_death:
-            self._process.on_death.remove(self._peer.abort)
-        if self._on_busy in self._process.on_busy:
-            self._process.on_busy.remove(self._on_busy)
+        self._hang_up()
+        if self._hang_up in self.process.on_death:
+            self.process.on_death.remove(self._hang_up)
         self._kernel.wires.drop(self._wire)
 
+    def _hang_up(self) -> None:
+        """The client's socket closes."""
+        self._heartbeats.end()
+        if self._distance is not None:
+            self._distance.hang_up()
+        elif self._peer.is_open:
+            self._peer.abort()
+        self._links.leave(self)
+
     def _is_readable(self) -> bool:
-        return bool(self._peer.outbox)
+        return bool(self._inbox) or self._is_broken
 
     def _require_connected(self, operation: str) -> None:
         if self.transport is None:
             raise RecoverableConnectionError(f"{operation}: connection already closed")
+
+
+def _nothing() -> None:
+    """What a heartbeat says."""
 
 
 def _error(refusal: Refusal, default: type[Exception]) -> Exception:

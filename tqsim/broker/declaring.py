@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import RecoverableConnectionError
 from amqp.protocol import queue_declare_ok_t
 
-from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
+from tqsim.broker.distance import WITHOUT_ANSWER
 from tqsim.broker.rabbitmq.refusals import Refusal
 
 if TYPE_CHECKING:
     from tqsim.broker.connection import SimulatedConnection
 
 __all__ = ["Declaring", "request"]
-
-_WITHOUT_ANSWER: Final = ("basic_publish", "basic_ack", "basic_reject")
 
 
 def request(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,7 +29,7 @@ def request(method: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(self: Declaring, *args: Any, **kwargs: Any) -> Any:
         if self.connection is None or not self.connection.connected:
             raise RecoverableConnectionError(f"{method.__name__}: connection closed")
-        if method.__name__ in _WITHOUT_ANSWER:
+        if method.__name__ in WITHOUT_ANSWER:
             self.connection.note_use()
         else:
             self.connection.await_answers()
@@ -47,7 +45,7 @@ class Declaring:
     """The base of a simulated channel."""
 
     connection: SimulatedConnection | None
-    server_channel: ServerChannel
+    line: Any
 
     @request
     def exchange_declare(
@@ -62,7 +60,7 @@ class Declaring:
         internal: bool = False,
     ) -> None:
         """Declare an exchange."""
-        self.server_channel.exchange_declare(
+        self.line.exchange_declare(
             exchange, type, passive=passive, durable=durable, auto_delete=auto_delete,
             internal=internal, arguments=dict(arguments or {}),
         )  # fmt: skip
@@ -70,7 +68,7 @@ class Declaring:
     @request
     def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False) -> None:
         """Delete an exchange."""
-        self.server_channel.exchange_delete(exchange, if_unused=if_unused)
+        self.line.exchange_delete(exchange, if_unused=if_unused)
 
     @request
     def exchange_bind(
@@ -82,7 +80,7 @@ class Declaring:
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         """Bind an exchange to another one."""
-        self.server_channel.exchange_bind(destination, source, routing_key, arguments=dict(arguments or {}))
+        self.line.exchange_bind(destination, source, routing_key, arguments=dict(arguments or {}))
 
     @request
     def exchange_unbind(
@@ -94,7 +92,7 @@ class Declaring:
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         """Undo a binding between exchanges."""
-        self.server_channel.exchange_unbind(destination, source, routing_key, arguments=dict(arguments or {}))
+        self.line.exchange_unbind(destination, source, routing_key, arguments=dict(arguments or {}))
 
     @request
     def queue_declare(
@@ -108,7 +106,7 @@ class Declaring:
         arguments: Mapping[str, Any] | None = None,
     ) -> queue_declare_ok_t:
         """Declare a queue; return its name, and how many messages and consumers it has."""
-        answer = self.server_channel.queue_declare(
+        answer = self.line.queue_declare(
             queue, passive=passive, durable=durable, exclusive=exclusive, auto_delete=auto_delete,
             arguments=dict(arguments or {}),
         )  # fmt: skip
@@ -124,7 +122,7 @@ class Declaring:
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         """Bind a queue to an exchange."""
-        self.server_channel.queue_bind(queue, exchange, routing_key, arguments=dict(arguments or {}))
+        self.line.queue_bind(queue, exchange, routing_key, arguments=dict(arguments or {}))
 
     @request
     def queue_unbind(
@@ -136,18 +134,18 @@ class Declaring:
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         """Undo a binding."""
-        self.server_channel.queue_unbind(queue, exchange, routing_key, arguments=dict(arguments or {}))
+        self.line.queue_unbind(queue, exchange, routing_key, arguments=dict(arguments or {}))
 
     @request
     def queue_delete(
         self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False
     ) -> int:
         """Delete a queue and return how many messages went with it."""
-        count: int = self.server_channel.queue_delete(queue, if_unused=if_unused, if_empty=if_empty)
+        count: int = self.line.queue_delete(queue, if_unused=if_unused, if_empty=if_empty)
         return count
 
     @request
     def queue_purge(self, queue: str = "", nowait: bool = False) -> int:
         """Drop the ready messages of a queue and return how many there were."""
-        count: int = self.server_channel.queue_purge(queue)
+        count: int = self.line.queue_purge(queue)
         return count

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from tqsim.broker.links import Links
 from tqsim.broker.profile import RabbitMQ
 from tqsim.broker.rabbitmq.server import Server
 from tqsim.broker.rabbitmq.views import QueueView
@@ -28,6 +29,8 @@ class BrokerRuntime:
         self._kernel = kernel
         self._deadline: Any = None
         self._stops = 0
+        #: Between every process and the server.
+        self.links = Links(kernel, "broker")
         self.server = Server(
             settings=profile.settings(),
             epoch_us=kernel.clock.epoch_us - kernel.loop.now_us,
@@ -39,7 +42,7 @@ class BrokerRuntime:
 
     def install(self) -> None:
         """Lead every kombu connection here until the kernel closes."""
-        install(self._kernel, transport_class(self._kernel, self.server))
+        install(self._kernel, transport_class(self._kernel, self.server, self.links))
         self._kernel.before_time_moves.append(self._look_at_deadline)
 
     def _look_at_deadline(self) -> None:
@@ -88,6 +91,9 @@ class BrokerRuntime:
         """Raise the server's memory alarm, or end it (:meth:`tqsim.broker.rabbitmq.Server.alarm`)."""
         self.server.alarm(is_raised)
 
+    def require(self, verb: str) -> None:
+        """Nothing that can be asked of RabbitMQ is missing."""
+
     def queues(self) -> list[QueueView]:
         """The queues of every vhost, in the order of declaration."""
         return [view for vhost in self.server.vhosts() for view in self.server.queues(vhost)]
@@ -104,5 +110,7 @@ class BrokerRuntime:
         return [view for view in self.queues() if view.carries_work]
 
     def has_work(self) -> bool:
-        """Whether a message that is work is ready or unacknowledged."""
+        """Whether a message that is work is ready, unacknowledged or on its way here."""
+        if self.links.carries_work or self.server.is_holding:
+            return True
         return any(view.ready_count or view.unacked_count for view in self.work())

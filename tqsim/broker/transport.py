@@ -13,6 +13,7 @@ import kombu.transport
 from kombu.transport import pyamqp
 
 from tqsim.broker.connection import SimulatedConnection
+from tqsim.broker.links import Links
 from tqsim.broker.rabbitmq.server import Server
 from tqsim.kernel.kernel import Kernel
 
@@ -21,8 +22,8 @@ __all__ = ["install", "transport_class"]
 _DEFAULT_VHOST: Final = "/"
 
 
-def transport_class(kernel: Kernel, server: Server) -> type:
-    """Return a kombu transport class whose connections end at ``server``."""
+def transport_class(kernel: Kernel, server: Server, links: Links) -> type:
+    """Return a kombu transport class whose connections lead over ``links`` to ``server``."""
 
     class Transport(pyamqp.Transport):
         """kombu's pyamqp transport over the simulated RabbitMQ."""
@@ -47,7 +48,10 @@ def transport_class(kernel: Kernel, server: Server) -> type:
             connection = SimulatedConnection(
                 kernel,
                 server,
+                links,
                 client.virtual_host or _DEFAULT_VHOST,
+                connect_timeout=client.connect_timeout,
+                socket_settings=options.get("socket_settings"),
                 heartbeat=options.get("heartbeat", client.heartbeat) or 0,
                 confirm_publish=bool(options.get("confirm_publish")),
                 on_blocked=options.get("on_blocked"),

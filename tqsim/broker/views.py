@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from tqsim.broker.links import Links
 from tqsim.errors import UsageError
 
 __all__ = ["Broker", "MessageView", "QueueView", "find_queue"]
@@ -78,6 +79,11 @@ class QueueView(Protocol):
 class Broker(Protocol):
     """The running broker of one simulation."""
 
+    @property
+    def links(self) -> Links:
+        """Between every process and the broker's servers."""
+        ...
+
     def install(self) -> None:
         """Lead every kombu connection here until the kernel closes."""
 
@@ -90,8 +96,17 @@ class Broker(Protocol):
     def stop(self) -> None:
         """Shut the server down; connecting is refused until :meth:`start` was called as often."""
 
+    def crash(self) -> None:
+        """Kill the server; connecting is refused until :meth:`start` was called as often."""
+
     def start(self) -> None:
-        """Undo one :meth:`stop`."""
+        """Undo one :meth:`stop` or :meth:`crash`."""
+
+    def alarm(self, is_raised: bool) -> None:
+        """Raise the server's memory alarm, or end it."""
+
+    def require(self, verb: str) -> None:
+        """Raise :class:`~tqsim.UsageError` for ``"broker.alarm"`` or ``"broker.crash"`` where it cannot be."""
 
     def queue(self, name: str, vhost: str | None = None) -> QueueView:
         """A look into one queue; raises :class:`~tqsim.UsageError` when there is none, or several."""
@@ -102,7 +117,7 @@ class Broker(Protocol):
         ...
 
     def has_work(self) -> bool:
-        """Whether a message that is work is ready or unacknowledged; cheap, as it is asked often."""
+        """Whether a message that is work is ready, unacknowledged or on its way; cheap, as it is asked often."""
         ...
 
 

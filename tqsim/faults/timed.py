@@ -12,23 +12,30 @@ from typing import Final
 from tqsim import durations
 from tqsim.durations import Duration
 from tqsim.errors import UsageError
+from tqsim.faults.conditions import Condition, Route
 
-__all__ = ["Fault", "Step", "broker_restart", "outage", "worker_kill"]
+__all__ = ["Fault", "Step", "broker_crash", "broker_restart", "memory_alarm", "outage", "worker_kill"]
 
-_REPAIRS: Final = ("service.recover", "worker.restart", "broker.start")
+_REPAIRS: Final = ("service.recover", "worker.restart", "broker.start", "broker.calm", "link.mend")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One action: ``verb`` upon ``target`` at ``at_us`` microseconds after the fault was added.
 
-    Verbs: ``service.fail``, ``service.recover``, ``worker.kill``, ``worker.restart``,
-    ``broker.stop``, ``broker.start``.
+    One with ``at_us=None`` is taken when the fault is removed, and not before.
+
+    Verbs: ``service.fail``, ``service.recover``, ``worker.kill``, ``worker.restart``, ``broker.stop``,
+    ``broker.crash``, ``broker.start``, ``broker.alarm``, ``broker.calm``, and those of links, which have a
+    ``route``: ``link.worsen`` and ``link.mend``, by a ``condition``, ``link.reset``, ``link.lost_by_path`` and
+    ``link.lost_by_server``.
     """
 
-    at_us: int
+    at_us: int | None
     verb: str
     target: str
+    route: Route | None = None
+    condition: Condition | None = None
 
     @property
     def repairs(self) -> bool:
@@ -74,6 +81,28 @@ def broker_restart(*, at: Duration, down_for: Duration = 0) -> Fault:
     return Fault(
         f"restart of the broker at {durations.text(at_us)}, down for {durations.text(length_us)}",
         (Step(at_us, "broker.stop", "broker"), Step(at_us + length_us, "broker.start", "broker")),
+    )
+
+
+def broker_crash(*, at: Duration, down_for: Duration = 0) -> Fault:
+    """The broker dies without a word, and starts again after ``down_for``.
+
+    What is not on disk is lost: see :meth:`tqsim.broker.rabbitmq.Server.crash`.  For RabbitMQ, and for a Redis
+    without persistence.
+    """
+    at_us, length_us = durations.microseconds(at, "at"), durations.microseconds(down_for, "down_for")
+    return Fault(
+        f"crash of the broker at {durations.text(at_us)}, down for {durations.text(length_us)}",
+        (Step(at_us, "broker.crash", "broker"), Step(at_us + length_us, "broker.start", "broker")),
+    )
+
+
+def memory_alarm(*, at: Duration, for_: Duration) -> Fault:
+    """RabbitMQ raises its memory alarm for a while: whoever publishes is blocked, consumers are served."""
+    at_us, length_us = durations.microseconds(at, "at"), durations.microseconds(for_, "for_")
+    return Fault(
+        f"memory alarm at {durations.text(at_us)} for {durations.text(length_us)}",
+        (Step(at_us, "broker.alarm", "broker"), Step(at_us + length_us, "broker.calm", "broker")),
     )
 
 

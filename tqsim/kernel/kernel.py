@@ -9,7 +9,8 @@ from __future__ import annotations
 import _thread
 import datetime
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -110,6 +111,7 @@ class Kernel:
         self._threading = Threading(self.loop)
         self._identities = Identities(self.loop)
         self._is_open = False
+        self._asking: Process | None = None
         #: Called whenever nothing is ready any more and time is about to move.
         self.before_time_moves: list[Callable[[], None]] = []
         self.extra_replacements: Callable[[], dict[Any, Any]] = dict
@@ -257,6 +259,24 @@ class Kernel:
     def _describe_process(self) -> str:
         fiber = self.loop.current
         return "" if fiber is None or fiber is self.loop.main else f" in {fiber.process.name}"
+
+    @contextmanager
+    def in_the_name_of(self, process: Process) -> Iterator[None]:
+        """What happens in the block is what ``process`` has asked for before."""
+        self._asking = process
+        try:
+            yield
+        finally:
+            self._asking = None
+
+    @property
+    def speaker(self) -> Process:
+        """The process that asks for what happens now."""
+        return self._asking or self.loop.loaded
+
+    def speaks_test(self) -> bool:
+        """Whether the test itself asks for what happens now."""
+        return self.is_test() if self._asking is None else self._asking is self.main
 
     def is_test(self) -> bool:
         """Whether the fiber that opened the simulation is running: the test itself."""

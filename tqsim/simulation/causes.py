@@ -26,8 +26,8 @@ _GONE: Final = (
 class Causes:
     """Follows the messages of tasks whose root was published by the test itself.
 
-    ``running()`` gives the ids of the tasks that run now; ``is_test()`` whether the test's own
-    fiber is running.
+    ``running()`` gives the ids of the tasks that run now; ``is_test()`` whether the test itself asks for what
+    happens now.
     """
 
     def __init__(self, is_test: Callable[[], bool], running: Callable[[], list[str]]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Self
 from celery import Celery
 
 from tqsim import durations
+from tqsim.broker.links import Links
 from tqsim.durations import Duration
 from tqsim.kernel import Kernel
 from tqsim.simulation.causes import Causes
@@ -28,9 +29,10 @@ class Eager:
     jumps to them.  ``limit`` bounds the virtual time of one publish.
     """
 
-    def __init__(self, kernel: Kernel, causes: Causes, limit: Duration) -> None:
+    def __init__(self, kernel: Kernel, causes: Causes, links: Links, limit: Duration) -> None:
         self._kernel = kernel
         self._causes = causes
+        self._links = links
         self._limit_us = durations.microseconds(limit, "limit")
         self._real: Any = None
 
@@ -64,9 +66,13 @@ class Eager:
 
         return send_task
 
+    def _is_open(self) -> bool:
+        """Whether something is not over, or may not even have arrived."""
+        return self._causes.is_open or self._links.carries_work
+
     def _wait_for(self, name: Any) -> None:
         until_us = self._kernel.loop.now_us + self._limit_us
-        if not self._kernel.run_until_quiet(lambda: not self._causes.is_open, until_us):
+        if not self._kernel.run_until_quiet(lambda: not self._is_open(), until_us):
             raise self._kernel.loop.no_progress(
                 f"eager: {name} has not come to an end within {durations.text(self._limit_us)} of virtual time. "
                 f"Still there: {self._causes.describe()}. Is a worker running that consumes its queue?"

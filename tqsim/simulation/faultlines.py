@@ -5,14 +5,16 @@ The main name is :class:`FaultLines`, which is ``sim.faults``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from tqsim.broker.links import Links
 from tqsim.broker.views import Broker
 from tqsim.errors import UsageError
 from tqsim.faults import Fault, Step
 from tqsim.kernel import Kernel
+from tqsim.kernel.agenda import Timer
 from tqsim.load import Service
 from tqsim.worker.program import WorkerProgram
 
@@ -20,7 +22,10 @@ __all__ = ["FaultLines"]
 
 
 class FaultLines:
-    """Adds faults to one simulation; the mappings are the simulation's own."""
+    """Adds faults to one simulation; the mappings are the simulation's own.
+
+    ``links`` are those to every kind of server, and ``processes()`` the names of whoever uses them.
+    """
 
     def __init__(
         self,
@@ -28,6 +33,8 @@ class FaultLines:
         broker: Broker,
         workers: Mapping[str, WorkerProgram],
         services: Mapping[str, Service],
+        links: Sequence[Links],
+        processes: Callable[[], list[str]],
         note: Callable[..., None] | None,
         require_open: Callable[[], None],
     ) -> None:
@@ -35,6 +42,8 @@ class FaultLines:
         self._broker = broker
         self._workers = workers
         self._services = services
+        self._links = links
+        self._processes = processes
         self._note = note
         self._require_open = require_open
 
@@ -72,10 +81,27 @@ class FaultLines:
             service.fail() if verb == "fail" else service.recover()
         elif noun == "worker":
             self._act_on_worker(self._workers[step.target], verb)
-        elif verb == "stop":
-            self._broker.stop()
+        elif noun == "link":
+            self._act_on_links(step, verb)
         else:
-            self._broker.start()
+            act: dict[str, Callable[[], None]] = {
+                "stop": self._broker.stop,
+                "crash": self._broker.crash,
+                "start": self._broker.start,
+                "alarm": lambda: self._broker.alarm(True),
+                "calm": lambda: self._broker.alarm(False),
+            }
+            act[verb]()
+
+    def _act_on_links(self, step: Step, verb: str) -> None:
+        assert step.route is not None
+        for links in self._links:
+            if verb not in ("worsen", "mend"):
+                links.strike(step.route, verb)
+                continue
+            assert step.condition is not None
+            change = links.worsen if verb == "worsen" else links.mend
+            change(step.route, step.condition)
 
     def _act_on_worker(self, program: WorkerProgram, verb: str) -> None:
         # A worker that has ended already, or was started again, is left as it is.
@@ -86,10 +112,15 @@ class FaultLines:
 
     def _require_target(self, step: Step) -> None:
         noun = step.verb.partition(".")[0]
-        known = {"service": self._services, "worker": self._workers}.get(noun)
-        if known is not None and step.target not in known:
+        known: Iterable[str] | None = {"service": self._services, "worker": self._workers}.get(noun)
+        target: str | None = step.target
+        if step.route is not None:
+            noun, known, target = "process", self._processes(), step.route.process
+        if known is not None and target is not None and target not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise UsageError(f"There is no {noun} called {step.target!r} in this simulation; there are: {names}.")
+            raise UsageError(f"There is no {noun} called {target!r} in this simulation; there are: {names}.")
+        if step.verb in ("broker.alarm", "broker.crash"):
+            self._broker.require(step.verb)
 
     def _tell(self, moment: str, fault: Fault, **fields: Any) -> None:
         if self._note is not None:
@@ -104,15 +135,25 @@ class _Course:
         self._fault = fault
         self._take = take
         self._taken: list[Step] = []
-        self._timers = [(step, kernel.loop.call_later(step.at_us, self._taking(step))) for step in fault.steps]
+        self._timers: list[tuple[Step, Timer | None]] = []
+        for step in fault.steps:
+            if step.at_us == 0:
+                self._taken.append(step)
+                take(fault, step)
+            else:
+                timer = None if step.at_us is None else kernel.loop.call_later(step.at_us, self._taking(step))
+                self._timers.append((step, timer))
 
     def end(self) -> None:
         """Take no further step, but those that repair what was broken."""
         for step, timer in self._timers:
-            if timer.is_pending:
+            if timer is not None and not timer.is_pending:
+                continue
+            if timer is not None:
                 timer.cancel()
-                if step.repairs and any(broken.target == step.target for broken in self._taken):
-                    self._begin(step)
+            if step.repairs and any(broken.target == step.target for broken in self._taken):
+                self._taken.append(step)
+                self._take(self._fault, step)
 
     def _taking(self, step: Step) -> Callable[[], None]:
         return lambda: self._begin(step)

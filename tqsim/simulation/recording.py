@@ -24,7 +24,7 @@ class Recorder:
         self._agenda = kernel.loop.agenda
         self._record = history.record
         self._history = history
-        self._loop = kernel.loop
+        self._kernel = kernel
         self._home: str | None = None
 
     def note(self, name: str, process: str, task_id: str | None = None, **fields: Any) -> None:
@@ -74,7 +74,7 @@ class Recorder:
         return queue if vhost == self._home else f"{vhost}:{queue}"
 
     def _published(self, message: Any, headers: Any, task_id: Any) -> None:
-        process = self._loop.loaded
+        process = self._kernel.speaker
         owner = process if process.parent is None else process.parent
         self._record(
             "task.published",

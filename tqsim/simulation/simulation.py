@@ -30,6 +30,7 @@ from tqsim.simulation.faultlines import FaultLines
 from tqsim.simulation.globals import ModuleGlobals
 from tqsim.simulation.handles import BeatHandle, ClientHandle, WorkerHandle
 from tqsim.simulation.idleness import Idleness
+from tqsim.simulation.names import Names
 from tqsim.simulation.recording import Recorder
 from tqsim.simulation.running import Running
 from tqsim.simulation.sending import send_load
@@ -42,8 +43,6 @@ __all__ = ["Simulation"]
 
 _STILL_EVENTS_MAX: Final = 5_000_000
 _LIMIT: Final = "30d"
-#: What else bears the name of a process in a history.
-_TAKEN_NAMES: Final = ("test", "broker", "faults")
 
 
 class Simulation:
@@ -105,12 +104,13 @@ class Simulation:
         self._kernel.loop.reproduction = self.history.info.line
         self._recorder = Recorder(self._kernel, self.history) if history else None
         self._note = None if self._recorder is None else self._recorder.note
-        self._causes = Causes(self._kernel.is_test, self._running_tasks)
+        self._causes = Causes(self._kernel.speaks_test, self._running_tasks)
         self._redis = redis_servers(self._kernel, profile)
         self._broker = running_broker(self._kernel, profile, self._redis, self._applications.known, self._observers())
         self._workers: dict[str, WorkerProgram] = {}
         self._beats: dict[str, BeatProgram] = {}
         self._clients: dict[str, ClientHandle] = {}
+        self._names = Names(self._kernel.main.name, self._workers, self._beats, self._clients)
         self._services: dict[str, Service] = {}
         self._costs: dict[str, Distribution] = {}
         self._isolate_globals = isolate_globals
@@ -118,9 +118,11 @@ class Simulation:
         self._state = "new"
         idleness = Idleness(self._broker, self._workers, self._clients)
         self._running = Running(self._kernel, idleness)
+        links = list(dict.fromkeys([self._broker.links, self._redis.links]))
         self.faults = FaultLines(
-            self._kernel, self._broker, self._workers, self._services, self._note, self._require_open
-        )
+            self._kernel, self._broker, self._workers, self._services, links, self._names.all, self._note,
+            self._require_open,
+        )  # fmt: skip
 
     # -- opening and closing ------------------------------------------------------------------
 
@@ -176,7 +178,7 @@ class Simulation:
         that shares the broker.  The worker connects when the simulation next runs.
         """
         self._require_open()
-        self._require_new_name(name)
+        self._names.require_new(name)
         worker_app = self._application(app)
         self._applications.require_tasks(worker_app)
         cost_us = self._cost_us
@@ -188,7 +190,7 @@ class Simulation:
     def beat(self, name: str = "beat", *, app: Any = None, **options: Any) -> BeatHandle:
         """Start Celery's beat; ``options`` are ``max_interval`` and ``scheduler``."""
         self._require_open()
-        self._require_new_name(name)
+        self._names.require_new(name)
         program = BeatProgram(self._kernel, self._application(app), name, options, self._note)
         program.start()
         self._beats[name] = program
@@ -205,7 +207,7 @@ class Simulation:
         if not callable(function):
             raise UsageError(f"client({function!r}): expected a function without arguments.")
         name = name or f"client{len(self._clients) + 1}"
-        self._require_new_name(name)
+        self._names.require_new(name)
         process = self._kernel.new_process(name)
         if self._note is not None:
             self._note("process.started", name, None, kind="client", pid=process.pid)
@@ -278,14 +280,6 @@ class Simulation:
         self._applications.add(self._kernel, app)
         return app
 
-    def _require_new_name(self, name: str) -> None:
-        if not isinstance(name, str) or not name:
-            raise UsageError(f"name={name!r} is not a name; expected text.")
-        if name in _TAKEN_NAMES:
-            raise UsageError(f"name={name!r} is taken: moments of the {name} bear it. Choose another name.")
-        if name in self._workers or name in self._beats or name in self._clients:
-            raise UsageError(f"A process called {name!r} exists already; restart() it or choose another name.")
-
     def eager(self, *, limit: Duration = "1d") -> Eager:
         """A ``with`` block in which a publish by the test returns when all it caused is over.
 
@@ -295,7 +289,7 @@ class Simulation:
         self._require_open()
         self._running.require_test_fiber("eager")
         self._broker.observe_with(self._observers(is_eager=True))
-        return Eager(self._kernel, self._causes, limit)
+        return Eager(self._kernel, self._causes, self._broker.links, limit)
 
     def _observers(self, *, is_eager: bool = False) -> Callable[..., None] | None:
         """Who is told what the broker does: nobody, where nobody needs it."""

@@ -128,6 +128,11 @@ class Connection:
         """Keep a request without an answer until the server reads again."""
         self._held.append(request)
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether something was sent that the server has not read."""
+        return bool(self._held)
+
     def unblock(self) -> None:
         """Read again, what was sent meanwhile first."""
         if not self.is_blocked:

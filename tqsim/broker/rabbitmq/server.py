@@ -150,6 +150,11 @@ class Server:
             for connection in self.connections():
                 connection.unblock()
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a client has sent something that is not read because of the alarm."""
+        return self._context.is_alarmed and any(connection.is_holding for connection in self._connections)
+
     # --- life of the server ----------------------------------------------------------------------
 
     def stop(self) -> None:

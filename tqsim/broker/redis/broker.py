@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from tqsim.broker.links import Links
 from tqsim.broker.profile import Redis
 from tqsim.broker.redis.ledger import Ledger
 from tqsim.broker.redis.observing import QueueObserver
@@ -19,6 +20,7 @@ from tqsim.broker.redis.runtime import RedisRuntime
 from tqsim.broker.redis.server import Server
 from tqsim.broker.redis.transport import install
 from tqsim.broker.views import find_queue
+from tqsim.errors import UsageError
 from tqsim.kernel import Kernel
 
 __all__ = ["RedisBroker"]
@@ -56,6 +58,11 @@ class RedisBroker:
             for place in places_of(app):
                 self._take_in(place.address)
         self._tell("server.started")
+
+    @property
+    def links(self) -> Links:
+        """Between every process and every server, whether it is a broker or not."""
+        return self._runtime.links
 
     @property
     def place(self) -> Place:
@@ -131,6 +138,27 @@ class RedisBroker:
             observer.server.start(keeps_data=self.profile.keeps_data)
             observer.look_again("restart")
 
+    def crash(self) -> None:
+        """Kill the servers: as :meth:`stop`, for :meth:`require` lets only those be killed that keep nothing."""
+        self.stop()
+
+    def alarm(self, is_raised: bool) -> None:
+        """Redis has no such alarm; see :meth:`require`."""
+        raise AssertionError("required before")
+
+    def require(self, verb: str) -> None:
+        """Raise :class:`~tqsim.UsageError` for what cannot be done to this broker."""
+        if verb == "broker.alarm":
+            raise UsageError(
+                "faults.memory_alarm: Redis raises no memory alarm; it is a fault of RabbitMQ. "
+                "Delete keys with sim.redis to see what an eviction does."
+            )
+        if self.profile.keeps_data:
+            raise UsageError(
+                f"faults.broker_crash: what a Redis with persistence={self.profile.persistence!r} loses in a crash is "
+                'not simulated; use tqsim.faults.broker_restart, or Redis(persistence="none").'
+            )
+
     def _servers(self) -> list[Server]:
         return [observer.server for observer in self._observers.values()]
 
@@ -154,8 +182,8 @@ class RedisBroker:
         return [view for view in self.queues() if view.carries_work]
 
     def has_work(self) -> bool:
-        """Whether a task is in a list, popped, or recorded as unacknowledged."""
-        return any(observer.ledger.open_work for observer in self._observers.values())
+        """Whether a task is in a list, popped, recorded as unacknowledged, or on its way here."""
+        return self.links.carries_work or any(observer.ledger.open_work for observer in self._observers.values())
 
 
 def _ignore(name: str, **fields: Any) -> None:

@@ -16,6 +16,7 @@ import redis.connection
 import redis.sentinel
 from fakeredis.model import ExpiringMembersSet
 
+from tqsim.broker.links import Links, redis_client
 from tqsim.broker.redis import shortcuts, streams
 from tqsim.broker.redis.places import DEFAULT_PORT, Place, address_of
 from tqsim.broker.redis.pools import Pools
@@ -37,11 +38,13 @@ _DISCOVERIES: Final = (("discover_master", False), ("discover_slaves", True), ("
 class RedisRuntime:
     """The simulated Redis servers of one simulation."""
 
-    def __init__(self, kernel: Kernel, version: tuple[int, ...]) -> None:
+    def __init__(self, kernel: Kernel, version: tuple[int, ...], links: Links) -> None:
         self._kernel = kernel
         self._version = version
         #: Told of every client of redis-py that connects, with the server's address.
         self.on_connect: Callable[[Any, str], None] = _ignore
+        #: Between every process and every server.
+        self.links = links
         self._servers: dict[str, Server] = {}
         self._clients: dict[Place, redis.Redis] = {}
         self._pools = Pools(kernel, self._is_inside)
@@ -58,7 +61,7 @@ class RedisRuntime:
         self._answer_for_sentinels()
         self._pin_orders()
         shortcuts.install(self._kernel)
-        streams.install(self._kernel, self._find)
+        streams.install(self._kernel, self.links, self._find)
 
     def client(self, place: Place) -> redis.Redis:
         """A client of redis-py for a place; one for everybody, as its connections belong to processes."""
@@ -86,8 +89,10 @@ class RedisRuntime:
                 return real(client)
             server, address = found
             self.on_connect(client, address)
-            timeout = getattr(client, "socket_timeout", None)
-            return SimulatedSocket(self._kernel, server, address, timeout)
+            return SimulatedSocket(
+                self._kernel, server, self.links, address, client.socket_timeout,
+                connect_timeout=getattr(client, "socket_connect_timeout", None), options=redis_client(client),
+            )  # fmt: skip
 
         return connect
 

@@ -11,6 +11,7 @@ import errno
 import socket
 from typing import Any, Final
 
+from tqsim.broker.links import REDIS_SERVER, Cable, Links, SocketOptions
 from tqsim.broker.redis.server import Server
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.kernel import TIMED_OUT
@@ -18,6 +19,10 @@ from tqsim.kernel.kernel import Kernel
 
 __all__ = ["FOREVER_S", "SimulatedSocket"]
 
+#: A client that asks nothing of TCP.
+_UNASKED: Final = SocketOptions()
+#: What a client sends that publishes a task (kombu/transport/redis.py, ``_put``).
+_PUBLISH: Final = b"LPUSH\r\n"
 #: A timeout of this many seconds (31 years) or more is none: nothing is set that would fire.
 FOREVER_S: Final = 1e9
 _LOOPBACK: Final = "127.0.0.1"
@@ -27,11 +32,27 @@ _FIRST_PORT: Final = 49_152
 class SimulatedSocket:
     """A connected socket between the running process and ``server``.
 
-    ``address`` is the server's, for messages; ``timeout`` as of ``socket.settimeout``.
+    ``address`` is the server's, for messages; ``timeout`` as of ``socket.settimeout``, and ``connect_timeout``
+    as of it before the socket connects.  ``options`` are what the client asks of TCP.
+    Raises ``ConnectionRefusedError`` when the server is stopped, and ``TimeoutError`` when it does not answer.
     """
 
-    def __init__(self, kernel: Kernel, server: Server, address: str, timeout: float | None) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        server: Server,
+        links: Links,
+        address: str,
+        timeout: float | None,
+        *,
+        connect_timeout: float | None = None,
+        options: SocketOptions = _UNASKED,
+    ) -> None:
         self._kernel = kernel
+        self._links = links
+        self._options = options
+        self._cable: Cable | None = None
+        self._failure: Exception | None = None
         self._loop = kernel.loop
         self._address = address
         self._timeout = timeout
@@ -41,24 +62,33 @@ class SimulatedSocket:
         self._is_open = True
         self._has_ended = False
         fiber = self._loop.current or self._loop.main
-        self._process = fiber.process
+        self.process = fiber.process
         self._wire = kernel.wires.new(self._is_readable)
         self._wire.sleeper = self
         self._port = _FIRST_PORT + self._wire.number % 10_000
         self._server = server
         try:
+            timeout_us = None if connect_timeout is None else round(connect_timeout * MICROSECONDS_PER_SECOND)
+            links.travel(self.process, 1, timeout_us)
             self._session = server.connect(
-                self, {"addr": f"{_LOOPBACK}:{self._port}", "laddr": address}, self._process.name
+                self, {"addr": f"{_LOOPBACK}:{self._port}", "laddr": address}, self.process.name
             )
-        except ConnectionRefusedError:
+        except OSError:
             kernel.wires.drop(self._wire)
             raise
-        self._process.on_death.append(self._abort)
+        self.process.on_death.append(self._abort)
+        links.join(self)
 
     # -- what the server calls ----------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the server."""
+        if self._cable is None:
+            self._arrive(data)
+        else:
+            self._cable.to_client(lambda: self._arrive(data))
+
+    def _arrive(self, data: bytes) -> None:
         if self.read_to < len(self.incoming):
             self.incoming = self.incoming[self.read_to :] + data
         else:
@@ -68,6 +98,12 @@ class SimulatedSocket:
 
     def hang_up(self) -> None:
         """Take note that the server has closed the connection."""
+        if self._cable is None:
+            self._end()
+        else:
+            self._cable.to_client(self._end)
+
+    def _end(self) -> None:
         self._has_ended = True
         self._wire.notify()
 
@@ -86,7 +122,7 @@ class SimulatedSocket:
 
     def doze(self) -> bool:
         """Let the server renew the client's blocking pop by itself; return whether there is one."""
-        return self._server.doze(self._session)
+        return self._cable is None and self._server.doze(self._session)
 
     def wake_up(self) -> None:
         """Let it time out again."""
@@ -104,8 +140,15 @@ class SimulatedSocket:
         if self._is_over():
             return
         if self._has_ended:
+            self._raise_failure()
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         fiber = self._loop.current
+        if self._cable is not None:
+            sent = bytes(data)
+            self._cable.to_server(lambda: self._feed(sent), is_work=_PUBLISH in sent)
+            if fiber is not None:
+                fiber.reads = 0
+            return
         if fiber is None:
             self._server.feed(self._session, bytes(data))
             return
@@ -132,6 +175,7 @@ class SimulatedSocket:
         is_over = self._is_over()
         while self.read_to >= len(self.incoming):
             if self._has_ended or is_over:
+                self._raise_failure()
                 return b""
             self._wait()
         data = self.incoming[self.read_to : self.read_to + size]
@@ -196,15 +240,60 @@ class SimulatedSocket:
             return
         self._is_open = False
         self._abort()
-        if self._abort in self._process.on_death:
-            self._process.on_death.remove(self._abort)
+        if self._abort in self.process.on_death:
+            self.process.on_death.remove(self._abort)
         self._kernel.wires.drop(self._wire)
 
     def _abort(self) -> None:
-        self._has_ended = True
-        if not self._loop.is_closed:
-            self._server.feed(self._session, None)
-            self._wire.notify()
+        is_broken, self._has_ended = self._has_ended, True
+        if self._loop.is_closed:
+            return
+        if self._cable is None:
+            self.fail_server()
+        elif not is_broken:
+            self._cable.to_server(self.fail_server)
+        self._links.leave(self)
+        self._wire.notify()
+
+    # -- what a link does to a connection -----------------------------------------------------
+
+    def client_options(self) -> SocketOptions:
+        """What redis-py was told to ask of TCP."""
+        return self._options
+
+    def server_options(self) -> SocketOptions:
+        """What Redis asks of TCP."""
+        return REDIS_SERVER
+
+    def lengthen(self, cable: Cable) -> None:
+        """Send and receive through ``cable`` from now on."""
+        self.wake_up()
+        self._cable = cable
+
+    def fail_client(self, error: Exception) -> None:
+        """Let the next use raise ``error``, after what has come was read."""
+        self._failure = error
+        self._end()
+
+    def fail_server(self) -> None:
+        """Let the server find that the client is gone."""
+        self._server.feed(self._session, None)
+
+    def on_change(self) -> None:
+        """A socket takes no note of its cable."""
+
+    def _feed(self, data: bytes) -> None:
+        if self._session.is_open:
+            self._server.feed(self._session, data)
+        else:  # a closed socket answers whatever arrives with a reset
+            assert self._cable is not None
+            reset = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+            self._cable.to_client(lambda: self.fail_client(reset))
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _is_readable(self) -> bool:
         return self.read_to < len(self.incoming) or self._has_ended

@@ -15,39 +15,44 @@ from typing import Any, Final
 
 import redis.asyncio.connection
 
+from tqsim.broker.links import REDIS_SERVER, Cable, Links, SocketOptions, redis_client
 from tqsim.broker.redis.server import Server
+from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.kernel import Cell, Kernel, Process
 
 __all__ = ["install"]
 
 _FIRST_PORT: Final = 32_768
+_CALL_AGAIN_S: Final = 1
 _POOL_STATE: Final = ("_available_connections", "_in_use_connections", "_lock")
 
 #: Returns the server of a client and its address, or ``None`` where a real connection is meant.
 _Find = Callable[[Any], tuple[Server, str] | None]
 
 
-def install(kernel: Kernel, find: _Find) -> None:
+def install(kernel: Kernel, links: Links, find: _Find) -> None:
     """Lead every ``redis.asyncio`` connection to a simulated server until the kernel closes."""
     module: Any = redis.asyncio.connection
     for kind in (module.Connection, module.UnixDomainSocketConnection):
-        kernel.patches.set(kind, "_connect", _connecting(kernel, find, kind._connect))
+        kernel.patches.set(kind, "_connect", _connecting(kernel, links, find, kind._connect))
     pools = _Pools(kernel)
     for name in ("get_connection", "release"):
         kernel.patches.set(module.ConnectionPool, name, pools.entering(getattr(module.ConnectionPool, name)))
 
 
-def _connecting(kernel: Kernel, find: _Find, real: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _connecting(kernel: Kernel, links: Links, find: _Find, real: Callable[[Any], Any]) -> Callable[[Any], Any]:
     async def connect(client: Any) -> None:
         found = find(client)
         if found is None:
             await real(client)
             return
         server, address = found
+        async with asyncio.timeout(client.socket_connect_timeout):
+            await _travel(kernel, links)
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport = _Transport(kernel, server, address, protocol, loop)
+        transport = _Transport(kernel, server, links, address, redis_client(client), protocol, loop)
         protocol.connection_made(transport)
         client._reader = reader
         client._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -57,6 +62,16 @@ def _connecting(kernel: Kernel, find: _Find, real: Callable[[Any], Any]) -> Call
     return connect
 
 
+async def _travel(kernel: Kernel, links: Links) -> None:
+    """Wait until the server has answered the call for a connection; it is called again each second."""
+    process = (kernel.loop.current or kernel.loop.main).process
+    while links.is_cut(process):
+        await asyncio.sleep(_CALL_AGAIN_S)
+    delay_us = links.draw_delay_us(process) + links.draw_delay_us(process)
+    if delay_us:
+        await asyncio.sleep(delay_us / MICROSECONDS_PER_SECOND)
+
+
 class _Transport(asyncio.Transport):
     """The client's end of a connection, for asyncio's streams."""
 
@@ -64,7 +79,9 @@ class _Transport(asyncio.Transport):
         self,
         kernel: Kernel,
         server: Server,
+        links: Links,
         address: str,
+        options: SocketOptions,
         protocol: asyncio.StreamReaderProtocol,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -75,23 +92,36 @@ class _Transport(asyncio.Transport):
         self._protocol = protocol
         self._event_loop = loop
         self._is_closing = False
+        self._links = links
+        self._options = options
+        self._cable: Cable | None = None
         fiber = kernel.loop.current or kernel.loop.main
-        self._process = fiber.process
+        self.process = fiber.process
         info = {"addr": f"127.0.0.1:{_FIRST_PORT + server._next_client_id % 10_000}", "laddr": address}
-        self._session = server.connect(self, info, self._process.name)
-        self._process.on_death.append(self._leave)
+        self._session = server.connect(self, info, self.process.name)
+        self.process.on_death.append(self._leave)
+        links.join(self)
 
     # -- what the server calls ----------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the server, in whatever fiber; they are read by the event loop."""
-        self._tell(self._protocol.data_received, data)
+        self._bring(lambda: self._tell(self._protocol.data_received, data))
 
     def hang_up(self) -> None:
         """Take note that the server has closed the connection."""
+        self._bring(lambda: self._end(None))
+
+    def _bring(self, action: Callable[[], None]) -> None:
+        if self._cable is None:
+            action()
+        else:
+            self._cable.to_client(action)
+
+    def _end(self, error: Exception | None) -> None:
         if not self._is_closing:
             self._is_closing = True
-            self._tell(self._protocol.connection_lost, None)
+            self._tell(self._protocol.connection_lost, error)
 
     def _tell(self, action: Callable[..., object], *args: Any) -> None:
         if not self._kernel.loop.is_closed and not self._event_loop.is_closed():
@@ -103,7 +133,11 @@ class _Transport(asyncio.Transport):
         """Send bytes; the server acts on them at once."""
         if self._is_closing or self._kernel.loop.is_closing:
             raise ConnectionResetError(errno.ECONNRESET, f"Connection to {self._address} lost")
-        self._server.feed(self._session, bytes(data))
+        sent = bytes(data)
+        if self._cable is None:
+            self._server.feed(self._session, sent)
+        else:
+            self._cable.to_server(lambda: self._feed(sent))
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one."""
@@ -119,16 +153,53 @@ class _Transport(asyncio.Transport):
             return
         self._is_closing = True
         self._leave()
-        if self._leave in self._process.on_death:
-            self._process.on_death.remove(self._leave)
+        if self._leave in self.process.on_death:
+            self.process.on_death.remove(self._leave)
         if not self._event_loop.is_closed():
             self._event_loop.call_soon(self._protocol.connection_lost, None)
 
     abort = close
 
     def _leave(self) -> None:
-        if not self._kernel.loop.is_closed:
-            self._server.feed(self._session, None)
+        if self._kernel.loop.is_closed:
+            return
+        if self._cable is None:
+            self.fail_server()
+        else:
+            self._cable.to_server(self.fail_server)
+        self._links.leave(self)
+
+    # -- what a link does to a connection -----------------------------------------------------
+
+    def client_options(self) -> SocketOptions:
+        """What redis-py was told to ask of TCP."""
+        return self._options
+
+    def server_options(self) -> SocketOptions:
+        """What Redis asks of TCP."""
+        return REDIS_SERVER
+
+    def lengthen(self, cable: Cable) -> None:
+        """Send and receive through ``cable`` from now on."""
+        self._cable = cable
+
+    def fail_client(self, error: Exception) -> None:
+        """Let the event loop know that the connection is lost."""
+        self._end(error)
+
+    def fail_server(self) -> None:
+        """Let the server find that the client is gone."""
+        self._server.feed(self._session, None)
+
+    def on_change(self) -> None:
+        """A transport takes no note of its cable."""
+
+    def _feed(self, data: bytes) -> None:
+        if self._session.is_open:
+            self._server.feed(self._session, data)
+        else:  # a closed socket answers whatever arrives with a reset
+            reset = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+            self._bring(lambda: self._end(reset))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Nothing: there is no socket."""

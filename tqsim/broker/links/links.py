@@ -1,0 +1,174 @@
+"""The links of every process to one kind of server, and what ails them.
+
+The main name is :class:`Links`.  A connection of a process whose links were always sound knows nothing of
+this: it has no cable, and costs nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from tqsim.broker.links.cables import Cable, End
+from tqsim.durations import MICROSECONDS_PER_SECOND
+from tqsim.faults import Condition, Route
+from tqsim.kernel import TIMED_OUT, Kernel
+from tqsim.kernel.chance import Draws
+from tqsim.kernel.locks import WaitQueue
+from tqsim.kernel.processes import Process
+
+__all__ = ["Links"]
+
+#: ``net.ipv4.tcp_syn_retries`` = 6: asked again after 1, 3, 7, 15, 31 and 63 s, given up after 127 s (tcp(7)).
+_CONNECT_GIVES_UP_US: Final = 127 * MICROSECONDS_PER_SECOND
+
+
+class Links:
+    """The links of one simulation to ``servers``, names of :data:`tqsim.faults.SERVERS`."""
+
+    def __init__(self, kernel: Kernel, *servers: str) -> None:
+        self.kernel = kernel
+        self.loop = kernel.loop
+        self._servers = servers
+        self._ailing: list[tuple[Route, Condition]] = []
+        self._cables: dict[End, Cable | None] = {}
+        self._drawers: dict[str, Draws] = {}
+        self._waiting = WaitQueue(kernel.loop)
+
+    # -- faults -------------------------------------------------------------------------------
+
+    def worsen(self, route: Route, condition: Condition) -> None:
+        """Let links have a condition, beside those that they have."""
+        if self._is_meant(route):
+            self._ailing.append((route, condition))
+            self._look_again()
+
+    def mend(self, route: Route, condition: Condition) -> None:
+        """Undo one :meth:`worsen`."""
+        if self._is_meant(route):
+            self._ailing.remove((route, condition))
+            self._look_again()
+
+    def strike(self, route: Route, how: str) -> None:
+        """Do to the connections of now what ``how`` says: ``"reset"``, ``"lost_by_path"`` or ``"lost_by_server"``."""
+        if not self._is_meant(route):
+            return
+        for end, known in list(self._cables.items()):
+            if _concerns(route, end.process) and not (known is not None and known.is_client_gone):
+                cable = self._cable(end)
+                {"reset": cable.reset, "lost_by_path": cable.sever, "lost_by_server": cable.forget}[how]()
+
+    # -- connections --------------------------------------------------------------------------
+
+    def join(self, end: End) -> None:
+        """Take in a new connection."""
+        self._cables[end] = None
+        if not self.is_clear(end.process):
+            self._cable(end).look_again()
+
+    def leave(self, end: End) -> None:
+        """Forget a connection that the client has closed, once what it has sent has arrived."""
+        cable = self._cables.get(end)
+        if cable is not None:
+            cable.is_client_gone = True
+        if cable is None or cable.is_idle:
+            self._cables.pop(end, None)
+
+    def travel(self, process: Process, times: int, timeout_us: int | None) -> None:
+        """Let the time pass in which something goes to the server and back, so many times.
+
+        Raises ``TimeoutError`` when one of them takes longer than ``timeout_us``, or than TCP waits.
+        """
+        for _ in range(times):
+            if self.is_clear(process):
+                return
+            begin_us = self.loop.now_us
+            limit_us = min(_CONNECT_GIVES_UP_US, _CONNECT_GIVES_UP_US if timeout_us is None else timeout_us)
+            left_us = limit_us
+            while self.is_cut(process):
+                self._wait(left_us, timeout_us)
+                left_us = begin_us + limit_us - self.loop.now_us
+            again_us = _asked_again_us(begin_us, self.loop.now_us)
+            delay_us = again_us - self.loop.now_us + self.draw_delay_us(process) + self.draw_delay_us(process)
+            self.loop.sleep(min(delay_us, left_us))
+            if delay_us > left_us:
+                raise _timed_out(timeout_us)
+
+    def _wait(self, left_us: int, timeout_us: int | None) -> None:
+        if left_us <= 0 or self._waiting.wait(f"an answer from the {self._servers[0]}", left_us) is TIMED_OUT:
+            raise _timed_out(timeout_us)
+
+    # -- what cables ask ----------------------------------------------------------------------
+
+    def is_clear(self, process: Process) -> bool:
+        """Whether nothing ails the links of a process."""
+        return not self._ailing or not self._conditions(process)
+
+    def is_cut(self, process: Process) -> bool:
+        """Whether nothing arrives at present."""
+        return any(condition.is_cut for condition in self._conditions(process))
+
+    def draw_delay_us(self, process: Process) -> int:
+        """Return how long the next piece takes."""
+        delay_us = 0
+        for condition in self._conditions(process):
+            delay_us += condition.latency_us
+            if condition.jitter_us:
+                delay_us += self._draws(process).generator.randint(0, condition.jitter_us)
+        return delay_us
+
+    @property
+    def carries_work(self) -> bool:
+        """Whether a task is on its way to the server."""
+        return any(cable is not None and cable.carries_work for cable in self._cables.values())
+
+    def _is_meant(self, route: Route) -> bool:
+        return any(route.leads_to(server) for server in self._servers)
+
+    def _conditions(self, process: Process) -> list[Condition]:
+        return [condition for route, condition in self._ailing if _concerns(route, process)]
+
+    def _draws(self, process: Process) -> Draws:
+        draws = self._drawers.get(process.name)
+        if draws is None:
+            draws = self._drawers[process.name] = self.kernel.chance.draws("link", process.name, self._servers[0])
+        return draws
+
+    def _cable(self, end: End) -> Cable:
+        cable = self._cables[end]
+        if cable is None:
+            cable = self._cables[end] = Cable(self, end)
+            end.lengthen(cable)
+        return cable
+
+    def _look_again(self) -> None:
+        for end, known in list(self._cables.items()):
+            if known is not None or not self.is_clear(end.process):
+                cable = known or self._cable(end)
+                cable.look_again()
+                if cable.is_client_gone and cable.is_idle:
+                    self._cables.pop(end, None)
+        self._waiting.wake_all()
+
+
+def _concerns(route: Route, process: Process) -> bool:
+    host = process if process.parent is None else process.parent
+    return route.process is None or route.process in (host.name, process.name)
+
+
+def _timed_out(timeout_us: int | None) -> TimeoutError:
+    if timeout_us is not None and timeout_us < _CONNECT_GIVES_UP_US:
+        return TimeoutError("timed out")
+    return TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+
+def _asked_again_us(begin_us: int, now_us: int) -> int:
+    """When TCP next asks for the connection that it first asked for at ``begin_us``."""
+    if now_us == begin_us:
+        return now_us
+    wait_us = MICROSECONDS_PER_SECOND
+    again_us = begin_us + wait_us
+    while again_us < now_us:
+        wait_us *= 2
+        again_us += wait_us
+    return again_us
