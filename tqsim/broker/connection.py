@@ -45,6 +45,7 @@ _SERVER_HEARTBEAT_S: Final = 60
 #: How often client and server go back and forth until a connection is open: once for TCP, three times for AMQP.
 _TRIPS_TO_CONNECT: Final = 1
 _TRIPS_TO_OPEN: Final = 3
+_MISSED: Final = "Too many heartbeats missed"
 _BLOCKED: Final = "connection blocked, see broker logs"
 _CAPABILITIES: Final = {
     "publisher_confirms": True,
@@ -204,8 +205,10 @@ class SimulatedConnection:
         self._require_connected("basic_publish")
 
     def heartbeat_tick(self, rate: float = 2) -> None:
-        """Send a heartbeat, by being there (amqp/connection.py)."""
+        """Send a heartbeat, by being there; raise ``ConnectionForced`` when two have not come (amqp/connection.py)."""
         self.note_use()
+        if self._heartbeats.is_missed:
+            raise ConnectionForced(_MISSED)
 
     def attend(self) -> float:
         """Return the heartbeat to an event loop that promises to keep it up while it turns.
@@ -251,7 +254,7 @@ class SimulatedConnection:
             self._distance.tell(_nothing)
 
     def _give_up(self) -> None:
-        self.fail_client(ConnectionForced("Too many heartbeats missed"))
+        self.fail_client(ConnectionForced(_MISSED))
 
     @property
     def _is_broken(self) -> bool:

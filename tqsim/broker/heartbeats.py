@@ -61,6 +61,12 @@ class Heartbeats:
         if self._look_us and self._attended_us is None:
             self._tell()
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether nothing has come for more than two heartbeats."""
+        since_us = self._silent_since_us
+        return since_us is not None and self._loop.now_us > since_us + 2 * _RATE * self._look_us
+
     def set_cut(self, is_cut: bool) -> None:
         """Nothing arrives from now on, or something does again."""
         if not self._look_us or is_cut == (self._silent_since_us is not None):
@@ -97,8 +103,7 @@ class Heartbeats:
 
     def _look(self) -> None:
         self._timer = None
-        since_us = self._silent_since_us
-        if since_us is not None and self._loop.now_us > since_us + 2 * _RATE * self._look_us:
+        if self.is_missed:
             self._give_up()
             return
         self._send()
