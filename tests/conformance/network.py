@@ -15,6 +15,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -169,7 +170,7 @@ class _Relay:
         except OSError:
             pass
         if any(sink in pair for pair in self._pairs):  # not one that is to be reset
-            _quietly(lambda: sink.shutdown(socket.SHUT_WR))
+            _quietly(partial(sink.shutdown, socket.SHUT_WR))
 
     def reset(self) -> None:
         """Close the connections of now with a reset (SO_LINGER of no time)."""
@@ -178,7 +179,7 @@ class _Relay:
             for sock in pair:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 # Whoever reads from it lets go, and only then it can end.
-                _quietly(lambda sock=sock: sock.shutdown(socket.SHUT_RD))
+                _quietly(partial(sock.shutdown, socket.SHUT_RD))
             for sock in pair:
                 sock.close()
 

@@ -400,7 +400,7 @@ def test_redis_does_what_the_client_has_given_up(redis_net: Net) -> None:
 def test_redis_clients_are_told_of_a_lost_connection_when_they_use_it(redis_net: Net, how: str) -> None:
     def body() -> None:
         client = redis.Redis.from_url(redis_net.redis, retry=None)
-        connection = client.connection_pool.get_connection()
+        connection: Any = client.connection_pool.get_connection()
         connection.connect()
         getattr(redis_net, how)()
         time.sleep(0.3)

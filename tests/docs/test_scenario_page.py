@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tqsim.scenario import expectations, figures, schema
+from tqsim.scenario import expectations, faulting, figures, schema
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _PAGE = (_ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _keys() -> Iterator[str]:
-    for module in (schema, expectations):
+    for module in (schema, faulting, expectations):
         for name, struct in inspect.getmembers(module, inspect.isclass):
             if issubclass(struct, msgspec.Struct) and struct.__module__ == module.__name__ and name[0] != "_":
                 yield from struct.__struct_encode_fields__

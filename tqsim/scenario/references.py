@@ -13,10 +13,11 @@ from celery import Celery
 
 from tqsim.broker.rabbitmq.topics import matches, words
 from tqsim.errors import UsageError
+from tqsim.scenario.faulting import OfLinks, Outage, WorkerKill
 from tqsim.scenario.importing import task_names
 from tqsim.scenario.lines import KeyPath
 from tqsim.scenario.places import Places, dotted, nearest
-from tqsim.scenario.schema import Outage, Scenario, WorkerKill
+from tqsim.scenario.schema import Scenario
 
 __all__ = ["Applications", "require_known_names"]
 
@@ -41,6 +42,9 @@ def require_known_names(scenario: Scenario, apps: Applications, places: Places) 
             _require(fault.service, scenario.services, (*path, "service"), places, "service", "is unknown")
         elif isinstance(fault, WorkerKill):
             _require(fault.worker, scenario.workers, (*path, "worker"), places, "worker", "is unknown")
+        elif isinstance(fault, OfLinks) and fault.process is not None:
+            processes = [*scenario.workers, *scenario.load, *(["beat"] if scenario.beat is not None else [])]
+            _require(fault.process, processes, (*path, "process"), places, "process", "is unknown")
     _require_queues(scenario, apps, places)
 
 

@@ -12,13 +12,14 @@ from typing import Any, TypeAlias
 import msgspec
 from celery import Celery
 
-from tqsim import durations, faults, load
+from tqsim import durations, load
 from tqsim.broker.profile import RabbitMQ, Redis, profile_for
 from tqsim.checks import Check
 from tqsim.durations import Duration
 from tqsim.errors import NoProgress, UnsupportedError, UsageError
 from tqsim.load import Arrivals, Distribution
 from tqsim.scenario.expectations import build
+from tqsim.scenario.faulting import fault_of
 from tqsim.scenario.importing import find_application, find_object
 from tqsim.scenario.judging import compared, judged, notices, troubles
 from tqsim.scenario.kinds import per_second
@@ -26,15 +27,11 @@ from tqsim.scenario.loading import Story, Variant
 from tqsim.scenario.outcome import Outcome, VariantOutcome
 from tqsim.scenario.references import Applications, require_known_names
 from tqsim.scenario.schema import (
-    BrokerRestart,
     Exponential,
-    Fault,
     Load,
     Lognormal,
-    Outage,
     Uniform,
     Worker,
-    WorkerKill,
 )
 from tqsim.scenario.written import written
 from tqsim.simulation import ClientHandle, Simulation
@@ -175,15 +172,15 @@ def _furnish(sim: Simulation, variant: Variant, apps: Applications) -> dict[str,
             app = apps[""] if scenario.beat.app is None else find_application(scenario.beat.app, "app")
             interval = scenario.beat.max_interval
             sim.beat(app=app, max_interval=None if interval is None else _seconds(interval))
-    for name, fault in scenario.faults.items():
-        if fault.enabled:
-            with places.located(("faults", name)):
-                sim.faults.add(_fault(fault))
     clients: dict[str, ClientHandle] = {}
     for name, wanted in scenario.load.items():
         if wanted.enabled:
             with places.located(("load", name)):
                 clients[name] = sim.load(_arrivals(wanted), _signature(wanted, apps), name=name)
+    for name, fault in scenario.faults.items():
+        if fault.enabled:
+            with places.located(("faults", name)):
+                sim.faults.add(fault_of(fault))
     return clients
 
 
@@ -225,15 +222,6 @@ def _distribution(value: Duration | Exponential | Uniform | Lognormal) -> Durati
     if isinstance(value, Lognormal):
         return load.lognormal(value.mean, value.sigma)
     return value
-
-
-def _fault(fault: Fault) -> faults.Fault:
-    if isinstance(fault, Outage):
-        return faults.outage(fault.service, at=fault.at, for_=fault.for_)
-    if isinstance(fault, WorkerKill):
-        return faults.worker_kill(fault.worker, at=fault.at, restart_after=fault.restart_after)
-    assert isinstance(fault, BrokerRestart)
-    return faults.broker_restart(at=fault.at, down_for=fault.down_for)
 
 
 def _arrivals(wanted: Load) -> Arrivals:

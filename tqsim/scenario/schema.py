@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import Meta, Struct, field
 
 from tqsim.scenario.expectations import Expectation
+from tqsim.scenario.faulting import Fault
 from tqsim.scenario.kinds import (
     Count,
     Duration,
@@ -31,20 +32,16 @@ from tqsim.scenario.kinds import (
 __all__ = [
     "Beat",
     "Broker",
-    "BrokerRestart",
     "Comparison",
     "Exponential",
-    "Fault",
     "Load",
     "LoadOptions",
     "Lognormal",
-    "Outage",
     "Run",
     "Scenario",
     "Service",
     "Uniform",
     "Worker",
-    "WorkerKill",
 ]
 
 _AT_LEAST_ONE = Meta(description="a whole number of at least 1", ge=1)
@@ -154,35 +151,6 @@ class Load(Struct, frozen=True, kw_only=True):
     kwargs: Table = field(default_factory=dict)
     options: LoadOptions = LoadOptions()
     enabled: Switch = True
-
-
-class Outage(Struct, frozen=True, kw_only=True, tag_field="kind", tag="outage"):
-    """A service is down for a while: calls to it fail at once."""
-
-    service: Text
-    at: Duration
-    for_: Duration = field(name="for")
-    enabled: Switch = True
-
-
-class WorkerKill(Struct, frozen=True, kw_only=True, tag_field="kind", tag="worker_kill"):
-    """A worker dies at once (SIGKILL), and perhaps starts again later."""
-
-    worker: Text
-    at: Duration
-    restart_after: Duration | None = None
-    enabled: Switch = True
-
-
-class BrokerRestart(Struct, frozen=True, kw_only=True, tag_field="kind", tag="broker_restart"):
-    """The broker shuts down, and starts again after ``down_for``."""
-
-    at: Duration
-    down_for: Duration = 0
-    enabled: Switch = True
-
-
-Fault: TypeAlias = Outage | WorkerKill | BrokerRestart
 
 
 class Comparison(Struct, frozen=True, kw_only=True):

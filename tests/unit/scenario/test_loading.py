@@ -9,12 +9,18 @@ import pytest
 from tests.unit.refusals import refusal
 from tests.unit.scenario.stories import STORY, error_of, story
 from tqsim.scenario import load, load_file
-from tqsim.scenario.schema import Outage, Uniform
+from tqsim.scenario.faulting import Outage
+from tqsim.scenario.schema import Uniform
 
 DURATION = 'seconds as a number of at least 0, or text such as "1.5s", "10m", "2h30m" or "1d"'
 CHECKS = (
     '"at_most_runs", "exactly_once", "in_order", "latency", "lost", "no_overlap", "no_start_after_expiry", '
     '"nothing_lost", "queue_depth", "retry_delays", "succeeded", "throughput"'
+)
+
+KINDS = (
+    '"broker_crash", "broker_restart", "connection_reset", "half_open", "latency", "memory_alarm", "outage", '
+    '"partition", "worker_kill"'
 )
 
 
@@ -96,17 +102,14 @@ def test_a_file_becomes_structs() -> None:
             'kind = "outage"',
             'kind = "outtage"',
             (
-                'story.toml, line 17: faults.down.kind="outtage" is unknown; expected one of: "broker_restart", '
-                '"outage", "worker_kill". Did you mean \'outage\'?'
+                f'story.toml, line 17: faults.down.kind="outtage" is unknown; expected one of: {KINDS}. '
+                "Did you mean 'outage'?"
             ),
         ),
         (
             'kind = "outage"\n',
             "",
-            (
-                "story.toml, line 16: 'kind' is missing in faults.down; expected one of: \"broker_restart\", "
-                '"outage", "worker_kill".'
-            ),
+            (f"story.toml, line 16: 'kind' is missing in faults.down; expected one of: {KINDS}."),
         ),
         (
             'check = "nothing_lost"',

@@ -59,6 +59,11 @@ def test_a_story_whose_names_are_known_is_accepted() -> None:
     ("old", "new", "message"),
     [
         (
+            'kind = "outage"\nservice = "payments"\nat = "1m"\nfor = "1m"',
+            'kind = "partition"\nprocess = "man"',
+            "story.toml, line 18: faults.down.process: process 'man' is unknown; did you mean 'main'?",
+        ),
+        (
             'task = "shop.charge"',
             'task = "shop.charg"',
             "story.toml, line 12: load.orders.task: task 'shop.charg' is not registered; did you mean 'shop.charge'?",
