@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import tqsim
+from tests.determinism.link_story import run_link_story
 from tests.determinism.redis_story import run_redis_story
 from tests.determinism.story import POLICIES, run_story
 
@@ -17,6 +18,8 @@ STORIES: Final[dict[str, Callable[[int, str], tqsim.History]]] = {
     "memory": run_story,
     "redis": run_redis_story,
     "redis_broker": lambda seed, policy: run_story(seed, policy, tqsim.Redis()),
+    "links": run_link_story,
+    "redis_links": lambda seed, policy: run_link_story(seed, policy, tqsim.Redis()),
 }
 
 
