@@ -301,3 +301,19 @@ def test_a_wrong_link_is_named(fault: Any, message: str) -> None:
         with pytest.raises(tqsim.UsageError) as caught:
             sim.faults.add(fault())
         assert str(caught.value) == message
+
+
+def test_closed_connections_are_forgotten() -> None:
+    """Also those that are closed while their links ail, whether the server was told or not."""
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        sim.faults.add(faults.latency(delay="1ms"))
+        for _ in range(5):
+            app.connection().transport.establish_connection().collect()
+        for fault in (faults.half_open("test", at=0), faults.half_open("test", at=0, lost_by="server")):
+            connection = app.connection(heartbeat=10).transport.establish_connection()
+            sim.faults.add(fault)
+            connection.collect()
+        sim.run(for_="1h")
+        assert sim._broker.links._cables == {}
+        assert sim._broker.links._ends == {}

@@ -91,7 +91,7 @@ class Distance:
     def hang_up(self) -> None:
         """The client closes its socket."""
         if not self.is_broken:
-            self.cable.to_server(self._peer.abort)
+            self.cable.hang_up()
 
     def fail(self, error: Exception) -> None:
         """Let the client's socket fail with ``error``, after what has arrived was read."""

@@ -17,7 +17,10 @@ _OUTAGE = 'kind = "outage"\nservice = "payments"\nat = "1m"\nfor = "1m"\n'
     ("text", "expected"),
     [
         (_OUTAGE, faults.outage("payments", at="1m", for_="1m")),
-        ('kind = "worker_kill"\nworker = "main"\nat = 1\nrestart_after = 2', faults.worker_kill("main", at=1, restart_after=2)),
+        (
+            'kind = "worker_kill"\nworker = "main"\nat = 1\nrestart_after = 2',
+            faults.worker_kill("main", at=1, restart_after=2),
+        ),
         ('kind = "broker_restart"\nat = 1\ndown_for = 2', faults.broker_restart(at=1, down_for=2)),
         ('kind = "broker_crash"\nat = 1\ndown_for = 2', faults.broker_crash(at=1, down_for=2)),
         ('kind = "memory_alarm"\nat = 1\nfor = 2', faults.memory_alarm(at=1, for_=2)),
@@ -30,7 +33,7 @@ _OUTAGE = 'kind = "outage"\nservice = "payments"\nat = "1m"\nfor = "1m"\n'
         ('kind = "connection_reset"\nat = 1\nserver = "broker"', faults.connection_reset(at=1, server="broker")),
         ('kind = "half_open"\nat = 1\nlost_by = "server"', faults.half_open(at=1, lost_by="server")),
     ],
-)  # fmt: skip
+)
 def test_a_table_stands_for_a_fault(text: str, expected: faults.Fault) -> None:
     assert fault_of(story(_OUTAGE, text + "\n").first.faults["down"]) == expected
 

@@ -55,6 +55,7 @@ class Cable:
         self._client, self._server = end.client_options(), end.server_options()
         self._is_severed = False
         self._has_forgotten = False
+        self._is_server_gone = False
         #: Whether the client's socket is closed or broken: what arrives there is answered with a reset.
         self.is_client_gone = False
         self._timers: list[Timer] = []
@@ -73,11 +74,6 @@ class Cable:
         return not self._is_severed and not self._has_forgotten and self._links.is_clear(self._end.process)
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nothing is on its way, and what is sent now arrives now."""
-        return self._up.is_idle and self._down.is_idle
-
-    @property
     def carries_work(self) -> bool:
         """Whether a task is on its way to the server."""
         return self._up.carries_work
@@ -94,11 +90,20 @@ class Cable:
         """Let ``action()`` happen at the client when it arrives there."""
         self._down.send(lambda: self._reach_client(action))
 
+    def hang_up(self) -> None:
+        """The client closes its socket: the server will know, unless that is lost too."""
+        self._up.send(self._tell_server)
+
+    def leave_client(self) -> None:
+        """The client has closed its socket."""
+        self.is_client_gone = True
+        self._drop_if_over()
+
     def reset(self) -> None:
         """Break the connection at both ends; what is on its way is lost."""
         self._up.clear()
         self._down.clear()
-        self._end.fail_server()
+        self._tell_server()
         self._end.fail_client(_reset())
 
     def sever(self) -> None:
@@ -110,7 +115,7 @@ class Cable:
         """Let the server forget the connection; the next thing that it gets is answered with a reset."""
         self._has_forgotten = True
         self._down.clear()
-        self._end.fail_server()
+        self._tell_server()
 
     def look_again(self) -> None:
         """The link has changed."""
@@ -139,18 +144,27 @@ class Cable:
 
     def _reach_client(self, action: Callable[[], None]) -> None:
         if self.is_client_gone:
-            self._up.send(self._end.fail_server)
+            self._up.send(self._tell_server)
         else:
             action()
 
     def _client_gives_up(self) -> None:
         if not self.is_client_gone:
-            self.is_client_gone = True
+            self.is_client_gone = True  # its socket is broken, even if it does not know yet
             self._end.fail_client(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
 
     def _server_gives_up(self) -> None:
         self._down.clear()
+        self._tell_server()
+
+    def _tell_server(self) -> None:
+        self._is_server_gone = True
         self._end.fail_server()
+        self._drop_if_over()
+
+    def _drop_if_over(self) -> None:
+        if self.is_client_gone and self._is_server_gone:
+            self._links.drop(self._end)
 
 
 def _nothing() -> None:

@@ -31,7 +31,9 @@ class Links:
         self.loop = kernel.loop
         self._servers = servers
         self._ailing: list[tuple[Route, Condition]] = []
-        self._cables: dict[End, Cable | None] = {}
+        self._ends: dict[End, None] = {}
+        #: Of those whose links have ailed; also of some that the client has closed, and that hold something yet.
+        self._cables: dict[End, Cable] = {}
         self._drawers: dict[str, Draws] = {}
         self._waiting = WaitQueue(kernel.loop)
 
@@ -53,8 +55,8 @@ class Links:
         """Do to the connections of now what ``how`` says: ``"reset"``, ``"lost_by_path"`` or ``"lost_by_server"``."""
         if not self._is_meant(route):
             return
-        for end, known in list(self._cables.items()):
-            if _concerns(route, end.process) and not (known is not None and known.is_client_gone):
+        for end in list(self._ends):
+            if _concerns(route, end.process):
                 cable = self._cable(end)
                 {"reset": cable.reset, "lost_by_path": cable.sever, "lost_by_server": cable.forget}[how]()
 
@@ -62,17 +64,20 @@ class Links:
 
     def join(self, end: End) -> None:
         """Take in a new connection."""
-        self._cables[end] = None
+        self._ends[end] = None
         if not self.is_clear(end.process):
             self._cable(end).look_again()
 
     def leave(self, end: End) -> None:
-        """Forget a connection that the client has closed, once what it has sent has arrived."""
+        """Forget a connection that the client has closed; its cable stays until the server knows."""
+        self._ends.pop(end, None)
         cable = self._cables.get(end)
         if cable is not None:
-            cable.is_client_gone = True
-        if cable is None or cable.is_idle:
-            self._cables.pop(end, None)
+            cable.leave_client()
+
+    def drop(self, end: End) -> None:
+        """Forget the cable of a connection of which both ends have let go."""
+        self._cables.pop(end, None)
 
     def travel(self, process: Process, times: int, timeout_us: int | None) -> None:
         """Let the time pass in which something goes to the server and back, so many times.
@@ -120,7 +125,7 @@ class Links:
     @property
     def carries_work(self) -> bool:
         """Whether a task is on its way to the server."""
-        return any(cable is not None and cable.carries_work for cable in self._cables.values())
+        return any(cable.carries_work for cable in self._cables.values())
 
     def _is_meant(self, route: Route) -> bool:
         return any(route.leads_to(server) for server in self._servers)
@@ -135,19 +140,18 @@ class Links:
         return draws
 
     def _cable(self, end: End) -> Cable:
-        cable = self._cables[end]
+        cable = self._cables.get(end)
         if cable is None:
             cable = self._cables[end] = Cable(self, end)
             end.lengthen(cable)
         return cable
 
     def _look_again(self) -> None:
-        for end, known in list(self._cables.items()):
-            if known is not None or not self.is_clear(end.process):
-                cable = known or self._cable(end)
-                cable.look_again()
-                if cable.is_client_gone and cable.is_idle:
-                    self._cables.pop(end, None)
+        for end in list(self._ends):
+            if end not in self._cables and not self.is_clear(end.process):
+                self._cable(end)
+        for cable in list(self._cables.values()):
+            cable.look_again()
         self._waiting.wake_all()
 
 

@@ -245,13 +245,13 @@ class SimulatedSocket:
         self._kernel.wires.drop(self._wire)
 
     def _abort(self) -> None:
-        is_broken, self._has_ended = self._has_ended, True
+        self._has_ended = True
         if self._loop.is_closed:
             return
         if self._cable is None:
             self.fail_server()
-        elif not is_broken:
-            self._cable.to_server(self.fail_server)
+        else:
+            self._cable.hang_up()
         self._links.leave(self)
         self._wire.notify()
 

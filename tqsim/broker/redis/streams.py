@@ -166,7 +166,7 @@ class _Transport(asyncio.Transport):
         if self._cable is None:
             self.fail_server()
         else:
-            self._cable.to_server(self.fail_server)
+            self._cable.hang_up()
         self._links.leave(self)
 
     # -- what a link does to a connection -----------------------------------------------------
