@@ -36,6 +36,8 @@ _STEP_S: Final = 0.1
 class Node:
     """The node whose files are in ``folder``; it runs from :meth:`open` to the :meth:`close` of its last user."""
 
+    host = _HOST
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._ports = {"node": 0, "distribution": 0, "mapper": 0}
@@ -103,18 +105,35 @@ class Node:
         self._use.close()
 
     def _start(self) -> None:
-        output = self._folder / "output"
         mapper = ["epmd", "-address", _HOST, "-port", str(self._ports["mapper"])]
         commands = json.dumps([mapper, [str(_SCRIPTS / "rabbitmq-server")]])
         keeper = [sys.executable, "-m", "tests.conformance.keeper", str(self._folder), commands]
-        with output.open("wb") as file:
+        with (self._folder / "output").open("wb") as file:
             subprocess.run(
                 keeper, cwd=_ROOT, env=self.environment, stdout=file, stderr=file, start_new_session=True, check=True
             )
+        self._await(is_up=True)
+
+    def restart(self) -> None:
+        """Stop the server in good order, and start it again."""
+        for command in ("stop_app", "start_app"):
+            self._tell(command)
+
+    def crash(self) -> None:
+        """End the server without a word; its keeper starts it again."""
+        self._tell("eval", "erlang:halt(1, [{flush, false}]).")
+        self._await(is_up=False)
+        self._await(is_up=True)
+
+    def _tell(self, *arguments: str) -> None:
+        subprocess.run([*self.control, "-q", *arguments], env=self.environment, capture_output=True, check=False)
+
+    def _await(self, is_up: bool) -> None:
         deadline = time.monotonic() + _PATIENCE_S
-        while not self._answers():
+        while self._answers() != is_up:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"rabbitmq-server does not start:\n{output.read_text()}")
+                output = (self._folder / "output").read_text()
+                raise RuntimeError(f"rabbitmq-server does not {'start' if is_up else 'end'}:\n{output}")
             time.sleep(_STEP_S)
 
     def _answers(self) -> bool:

@@ -294,6 +294,12 @@ class ServerArm(Arm):
             pytest.skip("rabbitmqctl cannot change the server's settings")
         time.sleep(_ALARM_S)
 
+    def forget_clients(self) -> None:
+        """Give up the connections of a server that has ended."""
+        for client in self._clients:
+            client.abort()
+        self._clients.clear()
+
     def client(self, *, cancel_notify: bool = True, heartbeat_s: float = 0) -> Client:
         client = _ServerClient(self, cancel_notify, heartbeat_s)
         self._clients.append(client)

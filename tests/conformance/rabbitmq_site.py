@@ -32,9 +32,10 @@ class Site:
     """A vhost of our own, or the named or default one where ``rabbitmqctl`` is of no use.
 
     ``folder`` is where a node of our own may put its files; without it there is only a server that runs already.
+    ``node`` is one that the caller has opened, and closes.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, node: Node | None = None) -> None:
         address = url_to_parts(_address())
         self.host, self.port = address.hostname, address.port or 5672
         self.user, self.password = address.username or "guest", address.password or "guest"
@@ -42,13 +43,14 @@ class Site:
         self._control: list[str] = []
         self._environment = dict(os.environ)
         self._node: Node | None = None
-        if _wants_node():
+        if node is None and _wants_node():
             if folder is None:
                 raise RuntimeError("no RabbitMQ runs here, and a node needs a folder: use the fixture rabbitmq_site.")
-            self._node = Node(folder)
-            self._node.open()
-            self.port = self._node.port
-            self._control, self._environment = self._node.control, self._node.environment
+            node = self._node = Node(folder)
+            node.open()
+        if node is not None:
+            self.host, self.port, self.vhost = node.host, node.port, "/"
+            self._control, self._environment = node.control, node.environment
         elif not _is_named():  # rabbitmqctl would speak to this machine's node, not to the one that is named
             command = shutil.which("rabbitmqctl")
             self._control = [command] if command is not None else []

@@ -11,10 +11,12 @@ from tests.conformance.rabbitmq_arms import Arm, Counts
 
 
 @pytest.mark.slow
-def test_a_silent_client_is_given_up_after_three_heartbeats(arm: Arm) -> None:
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_silent_client_is_given_up_after_three_heartbeats(arm: Arm, kind: str) -> None:
     watcher = arm.client().lane()
-    queue = watcher.queue(arm.name("q"))
+    queue = watcher.queue(arm.name("q"), durable=True, arguments={"x-queue-type": kind})
     watcher.send(queue, 1)
+    arm.wait(200)
     client = arm.client(heartbeat_s=2)
     lane = client.lane()
     assert lane.get(queue) == ("1", False, 1, 0)
@@ -45,11 +47,12 @@ def test_without_heartbeats_nobody_is_given_up(arm: Arm) -> None:
 
 
 @pytest.mark.slow
-def test_a_memory_alarm_blocks_those_that_publish_until_it_is_over(arm: Arm) -> None:
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_memory_alarm_blocks_those_that_publish_until_it_is_over(arm: Arm, kind: str) -> None:
     sender, taker, idle = arm.client(), arm.client(), arm.client()
     lane, consumer = sender.lane(), taker.lane()
     idle.lane()
-    queue = lane.queue(arm.name("q"))
+    queue = lane.queue(arm.name("q"), durable=True, arguments={"x-queue-type": kind})
     consumer.consume(queue, "a")
     lane.send(queue, 0)
     arm.alarm(True)
