@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,13 +15,22 @@ __all__ = ["RealRedis"]
 
 _PATIENCE_S: Final = 10.0
 _HOST: Final = "127.0.0.1"
+_SETTINGS: Final = {
+    "none": ("--save", "", "--appendonly", "no"),
+    "rdb": ("--save", "3600 1", "--appendonly", "no"),
+    "aof": ("--save", "", "--appendonly", "yes"),
+}
 
 
 class RealRedis:
-    """A ``redis-server`` that keeps nothing on disk; a context manager."""
+    """A ``redis-server``; a context manager.
 
-    def __init__(self) -> None:
+    ``persistence`` is "none", "rdb" or "aof", as of :class:`tqsim.Redis`, with ``folder`` for the files.
+    """
+
+    def __init__(self, persistence: str = "none", folder: Path | None = None) -> None:
         self.port = 0
+        self._settings = ["--dir", str(folder or tempfile.gettempdir()), *_SETTINGS[persistence]]
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -34,10 +44,12 @@ class RealRedis:
         with socket.socket() as probe:
             probe.bind((_HOST, 0))
             self.port = probe.getsockname()[1]
-        command = ["redis-server", "--port", str(self.port), "--bind", _HOST, "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen(
-            [*command, "--dir", tempfile.gettempdir()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self._start()
+        return self
+
+    def _start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", _HOST, *self._settings]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         begin = time.monotonic()
         while True:
             try:
@@ -47,7 +59,17 @@ class RealRedis:
                     raise
                 time.sleep(0.02)
             else:
-                return self
+                return
+
+    def restart(self) -> None:
+        """Stop it in good order, which writes its file if it has one, and start it again."""
+        self._stop()
+        self._start()
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
 
     def connect(self) -> Any:
         """Return a connected socket."""
@@ -62,6 +84,4 @@ class RealRedis:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
+        self._stop()

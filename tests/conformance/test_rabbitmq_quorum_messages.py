@@ -44,7 +44,7 @@ def test_every_kind_of_exchange_leads_to_it(arm: Arm) -> None:
     assert lane.contents(queue) == "direct fanout topic headers"
 
 
-def test_bound_and_alternate_exchanges_lead_to_it_and_mandatory_messages_come_back(arm: Arm) -> None:
+def test_bound_and_alternate_exchanges_and_copies_lead_to_it_and_mandatory_messages_come_back(arm: Arm) -> None:
     lane = arm.client().lane()
     queue = _quorum(arm, lane)
     inner, rest = arm.name("inner"), arm.name("rest")
@@ -57,7 +57,8 @@ def test_bound_and_alternate_exchanges_lead_to_it_and_mandatory_messages_come_ba
     lane.publish(outer, "key", "bound")
     lane.publish(rest, "any", "alternate")
     lane.publish(outer, "nowhere", "back", mandatory=True)
-    assert lane.contents(queue) == "bound alternate"
+    lane.publish("", arm.name("elsewhere"), "copy", application_headers={"CC": [queue]})
+    assert lane.contents(queue) == "bound alternate copy"
     assert [(returned.code, returned.key) for returned in lane.returned] == [(312, "nowhere")]
 
 
@@ -112,6 +113,21 @@ def test_a_circle_of_expiries_ends(arm: Arm) -> None:
     lane.send(one, "x")
     arm.wait(1_500)
     assert (lane.counts(one), lane.counts(other)) == (Counts(0, 0), Counts(0, 0))
+
+
+@pytest.mark.slow
+def test_an_unused_queue_expires_when_it_looks_and_declarations_are_no_use(arm: Arm) -> None:
+    """It looks every five seconds from its declaration on."""
+    lane = arm.client().lane()
+    queue = _quorum(arm, lane, x_expires=1_000)
+    used = _quorum(arm, lane, "used", x_expires=1_000)
+    lane.send(queue, "x")
+    arm.wait(4_200)
+    assert (arm.counts(queue), lane.get(used)) == (Counts(1, 0), None)
+    arm.wait(1_600)
+    assert (arm.counts(queue), arm.counts(used)) == (None, Counts(0, 0))
+    arm.wait(5_000)
+    assert arm.counts(used) is None
 
 
 @pytest.mark.slow
