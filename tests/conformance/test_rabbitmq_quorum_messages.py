@@ -5,16 +5,10 @@ Each body runs on both arms and compares with the same literals, as in ``test_ra
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.conformance.rabbitmq_arms import Arm, Confirmed, Counts, Lane
-
-
-def _quorum(arm: Arm, lane: Lane, stem: str = "q", **more: Any) -> str:
-    arguments = {"x-queue-type": "quorum", **{name.replace("_", "-"): value for name, value in more.items()}}
-    return lane.queue(arm.name(stem), durable=True, arguments=arguments)
+from tests.conformance.rabbitmq_arms import Arm, Confirmed, Counts
+from tests.conformance.rabbitmq_queues import quorum_queue
 
 
 def _to(queue: str) -> dict[str, str]:
@@ -26,7 +20,7 @@ def _to(queue: str) -> dict[str, str]:
 
 def test_every_kind_of_exchange_leads_to_it(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     names = {kind: arm.name(kind) for kind in ("direct", "fanout", "topic", "headers")}
     for kind, name in names.items():
         lane.exchange(name, kind)
@@ -46,7 +40,7 @@ def test_every_kind_of_exchange_leads_to_it(arm: Arm) -> None:
 
 def test_bound_and_alternate_exchanges_and_copies_lead_to_it_and_mandatory_messages_come_back(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     inner, rest = arm.name("inner"), arm.name("rest")
     lane.exchange(inner, "fanout")
     lane.exchange(rest, "direct", arguments={"alternate-exchange": inner})
@@ -64,7 +58,7 @@ def test_bound_and_alternate_exchanges_and_copies_lead_to_it_and_mandatory_messa
 
 def test_each_publish_is_confirmed(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     lane.confirm()
     for number in range(4):
         lane.publish("", queue, str(number), delivery_mode=1 + number % 2)
@@ -82,7 +76,7 @@ def test_each_publish_is_confirmed(arm: Arm) -> None:
 def test_what_falls_out_of_a_full_queue_are_dead_letters_in_order(arm: Arm) -> None:
     lane = arm.client().lane()
     dead = lane.queue(arm.name("dead"))
-    queue = _quorum(arm, lane, x_max_length=2, **_to(dead))
+    queue = quorum_queue(arm, lane, x_max_length=2, **_to(dead))
     lane.send(queue, *range(5))
     arm.wait(200)
     assert lane.contents(queue) == "3 4"
@@ -95,7 +89,7 @@ def test_what_falls_out_of_a_full_queue_are_dead_letters_in_order(arm: Arm) -> N
 def test_several_rejected_at_once_die_in_the_order_of_their_delivery(arm: Arm) -> None:
     lane = arm.client().lane()
     dead = lane.queue(arm.name("dead"))
-    queue = _quorum(arm, lane, **_to(dead))
+    queue = quorum_queue(arm, lane, **_to(dead))
     lane.consume(queue, "a")
     lane.send(queue, *range(4))
     assert lane.bodies("a") == "0 1 2 3"
@@ -119,8 +113,8 @@ def test_a_circle_of_expiries_ends(arm: Arm) -> None:
 def test_an_unused_queue_expires_when_it_looks_and_declarations_are_no_use(arm: Arm) -> None:
     """It looks every five seconds from its declaration on."""
     lane = arm.client().lane()
-    queue = _quorum(arm, lane, x_expires=1_000)
-    used = _quorum(arm, lane, "used", x_expires=1_000)
+    queue = quorum_queue(arm, lane, x_expires=1_000)
+    used = quorum_queue(arm, lane, "used", x_expires=1_000)
     lane.send(queue, "x")
     arm.wait(4_200)
     assert (arm.counts(queue), lane.get(used)) == (Counts(1, 0), None)
@@ -135,7 +129,7 @@ def test_an_unused_queue_expires_when_it_looks_and_declarations_are_no_use(arm: 
 def test_a_channel_that_keeps_a_message_too_long_is_closed(arm: Arm, how: str) -> None:
     client = arm.impatient(timeout_ms=1_500, tick_ms=500)
     lane = client.lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     lane.send(queue, 1, 2)
     arm.wait(200)
     if how == "consume":
