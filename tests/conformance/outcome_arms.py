@@ -21,7 +21,6 @@ from celery import states
 import tqsim
 from tests.conformance.outcome_app import LIMITS, make_app
 from tests.conformance.rabbitmq_site import Site
-from tests.conformance.server_lock import ServerLock
 
 __all__ = ["Outcome", "RealWorker", "SimulatedWorker", "WorkerArm"]
 
@@ -119,7 +118,7 @@ class RealWorker(WorkerArm):
     """A worker in a process of its own."""
 
     def __init__(self, folder: Path, site: Site, queue: str) -> None:
-        self._lock = ServerLock()
+        self._lock = site.shared()
         super().__init__(site.url, folder, queue)
         environment = {"OUTCOMES_BROKER": site.url, "OUTCOMES_FOLDER": str(folder), "OUTCOMES_QUEUE": queue}
         self._environment = {**os.environ, **environment, "PYTHONPATH": str(_ROOT)}

@@ -29,7 +29,6 @@ from tests.conformance.rabbitmq_arms import (
     Table,
 )
 from tests.conformance.rabbitmq_site import Site
-from tests.conformance.server_lock import ServerLock
 
 __all__ = ["ServerArm", "Site"]
 
@@ -276,7 +275,7 @@ class ServerArm(Arm):
         self._is_impatient = False
         self._is_alarmed = False
         # A body that changes a setting of the server has the server for itself.
-        self._lock = ServerLock()
+        self._lock = site.shared()
         self._prefix = f"tqsim-{os.getpid()}-{number}-"
         self._names: list[str] = []
         self._clients: list[_ServerClient] = []

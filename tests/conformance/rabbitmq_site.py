@@ -18,6 +18,7 @@ import amqp
 from kombu.utils.url import url_to_parts
 
 from tests.conformance.rabbitmq_node import Node
+from tests.conformance.server_lock import ServerLock
 from tqsim.broker.rabbitmq.settings import VERSIONS
 
 __all__ = ["Site"]
@@ -106,19 +107,28 @@ class Site:
         if self._node is not None:
             self._node.close()
 
+    @staticmethod
+    def shared() -> ServerLock:
+        """Use the server next to others, until the lock is closed; who changes its settings waits for that."""
+        return ServerLock()
+
     def set_number(self, name: str, number: int) -> bool:
         """Set a setting of the server's application, and say whether that was possible."""
         return self.control("eval", f"application:set_env(rabbit, {name}, {number}).")
 
     def control(self, *arguments: str) -> bool:
         """Run rabbitmqctl and say whether it was there and content."""
+        return self.told(*arguments) is not None
+
+    def told(self, *arguments: str) -> str | None:
+        """Run rabbitmqctl and return what it says, or None if it is not there or not content."""
         if not self._control:
-            return False
+            return None
         done = subprocess.run(
             [*self._control, "-q", *arguments],
-            env=self._environment, capture_output=True, timeout=_CONTROL_S, check=False,
+            env=self._environment, capture_output=True, text=True, timeout=_CONTROL_S, check=False,
         )  # fmt: skip
-        return done.returncode == 0
+        return None if done.returncode else done.stdout
 
 
 def _is_named() -> bool:

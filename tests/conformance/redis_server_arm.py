@@ -15,7 +15,8 @@ __all__ = ["RealRedis"]
 
 _PATIENCE_S: Final = 10.0
 _HOST: Final = "127.0.0.1"
-_SETTINGS: Final = {
+#: What a server is started with to keep its data over an orderly shutdown (redis.conf, ``save``, ``appendonly``).
+_KEEPING: Final = {
     "none": ("--save", "", "--appendonly", "no"),
     "rdb": ("--save", "3600 1", "--appendonly", "no"),
     "aof": ("--save", "", "--appendonly", "yes"),
@@ -23,15 +24,12 @@ _SETTINGS: Final = {
 
 
 class RealRedis:
-    """A ``redis-server``; a context manager.
+    """A ``redis-server`` with a folder of its own, which keeps nothing unless told; a context manager."""
 
-    ``persistence`` is "none", "rdb" or "aof", as of :class:`tqsim.Redis`, with ``folder`` for the files.
-    """
-
-    def __init__(self, persistence: str = "none", folder: Path | None = None) -> None:
+    def __init__(self) -> None:
         self.port = 0
-        self._settings = ["--dir", str(folder or tempfile.gettempdir()), *_SETTINGS[persistence]]
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="conformance-redis-")
 
     @staticmethod
     def missing() -> str | None:
@@ -44,32 +42,44 @@ class RealRedis:
         with socket.socket() as probe:
             probe.bind((_HOST, 0))
             self.port = probe.getsockname()[1]
-        self._start()
+        self.start()
         return self
 
-    def _start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", _HOST, *self._settings]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def start(self, persistence: str = "none") -> None:
+        """Start the process, with what its folder holds; ``persistence`` is ``none``, ``rdb`` or ``aof``."""
+        command = ["redis-server", "--port", str(self.port), "--bind", _HOST, *_KEEPING[persistence]]
+        self._process = subprocess.Popen(
+            [*command, "--dir", self._folder.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         begin = time.monotonic()
-        while True:
-            try:
-                self.connect().close()
-            except OSError:
-                if time.monotonic() > begin + _PATIENCE_S:
-                    raise
-                time.sleep(0.02)
-            else:
-                return
+        while not self._answers():
+            if time.monotonic() > begin + _PATIENCE_S:
+                raise TimeoutError(f"redis-server does not answer on port {self.port}")
+            time.sleep(0.005)
 
-    def restart(self) -> None:
-        """Stop it in good order, which writes its file if it has one, and start it again."""
-        self._stop()
-        self._start()
+    def _answers(self) -> bool:
+        """Whether it accepts connections and has loaded what it kept."""
+        try:
+            with self.connect() as sock:
+                sock.sendall(b"PING\r\n")
+                return bool(sock.recv(100) == b"+PONG\r\n")
+        except OSError:
+            return False
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Shut it down in order, as SIGTERM does."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
+            self._process = None
+
+    def forget_files(self) -> None:
+        """Remove what it has kept."""
+        for path in Path(self._folder.name).iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def connect(self) -> Any:
         """Return a connected socket."""
@@ -84,4 +94,5 @@ class RealRedis:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.stop()
+        self._folder.cleanup()

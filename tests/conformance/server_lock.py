@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 __all__ = ["ServerLock"]
 
@@ -13,7 +13,7 @@ _FOLDER: Final = Path(tempfile.gettempdir())
 
 
 class ServerLock:
-    """Shared with every other test from its making on; :meth:`close` gives it back.
+    """Shared with every other test from its making on; :meth:`close`, or the end of a ``with``, gives it back.
 
     A test that talks to the server, itself or through workers, holds one.  Whoever waits to be alone lets
     nobody else begin, so the wait is as long as the longest test.
@@ -33,6 +33,12 @@ class ServerLock:
         """Let others have it."""
         self._use.close()
         self._turn.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def _take(self, kind: int) -> None:
         fcntl.flock(self._turn, fcntl.LOCK_EX)

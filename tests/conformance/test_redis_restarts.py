@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -18,9 +17,7 @@ Server: TypeAlias = tuple[str, Callable[[], None]]
 
 
 @pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.conformance)])
-def server(
-    request: pytest.FixtureRequest, tmp_path: Path, persistence: str
-) -> Iterator[tuple[str, Callable[[], None]]]:
+def server(request: pytest.FixtureRequest, persistence: str) -> Iterator[tuple[str, Callable[[], None]]]:
     """The URL of a server, and what restarts it; one arm after the other."""
     if request.param == "simulated":
         app = Celery("conformance", broker="redis://", set_as_current=False)
@@ -30,8 +27,14 @@ def server(
     missing = RealRedis.missing()
     if missing is not None:
         pytest.skip(missing)
-    with RealRedis(persistence, tmp_path) as real:
-        yield f"redis://127.0.0.1:{real.port}/0", real.restart
+    with RealRedis() as real:
+
+        def restart() -> None:
+            real.stop()
+            real.start(persistence)
+
+        restart()  # with its persistence
+        yield f"redis://127.0.0.1:{real.port}/0", restart
 
 
 @pytest.mark.parametrize(("persistence", "left"), [("none", (0, 0)), ("rdb", (2, 1)), ("aof", (2, 1))])
