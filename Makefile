@@ -5,9 +5,15 @@
 #   make check   style, types and contract (of imports); each is a target of its own
 #   make fix     let ruff mend what it can
 #   make bench   the benchmark, as ratios from one run; fails when a target is missed
+#   make conformance        every body on the simulation and on real servers, and 1080 generated programs
+#   make conformance-quick  the fast part of it and some programs, three minutes at most
 #   make clean   remove everything that the above made
 #
 # Variables: PYTHON=python3.12, WORKERS=2 (processes of the test run), ARGS="-k retry" (for pytest).
+#
+# The real servers are Debian's rabbitmq-server and redis-server; what does not run on loopback is started, and
+# what is not installed is skipped by name.  TQSIM_RABBITMQ=amqp://user:password@host:port/vhost in the
+# environment names a RabbitMQ of another version, and TQSIM_RABBITMQ=own starts one in any case.
 
 PYTHON ?= python3
 WORKERS ?= auto
@@ -17,9 +23,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := tqsim pytest_plugin scenarios tests setup.py
+# These tests wait more than they work.
+CONFORMANCE := $(BIN)/python -m pytest tests/conformance -n $(WORKERS:auto=4)
 PROJECT := pyproject.toml setup.py
 
-.PHONY: demo test check style types contract fix bench clean
+.PHONY: demo test check style types contract fix bench conformance conformance-quick clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/stamp-run
@@ -47,6 +55,12 @@ fix: $(VENV)/stamp-dev
 
 bench: $(VENV)/stamp-test
 	$(BIN)/python -m tests.benchmarks.run
+
+conformance: $(VENV)/stamp-test
+	$(CONFORMANCE) -m "not bench" --broker-programs 500 --celery-programs 40 $(ARGS)
+
+conformance-quick: $(VENV)/stamp-test
+	$(CONFORMANCE) -m "conformance and (programs or not slow)" $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov coverage.xml

@@ -21,7 +21,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import brokers, depth, judging, memory, opening, per_task, waiting
+from tests.benchmarks import brokers, depth, judging, memory, opening, per_task, sizes, waiting
 from tests.benchmarks.rows import Row, Size
 
 __all__ = ["main"]
@@ -33,6 +33,7 @@ _PARTS: Final[dict[str, Callable[[Size], list[Row]]]] = {
     "waiting": waiting.measure,
     "memory": memory.measure,
     "depth": depth.measure,
+    "sizes": sizes.measure,
     "judging": judging.measure,
 }
 _VERSIONS: Final = ("tqsim-celery", "celery", "kombu", "simpy", "greenlet", "freezegun")

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.conformance.rabbitmq_arms import Arm
 from tests.conformance.rabbitmq_machine_arm import MachineArm
-from tests.conformance.rabbitmq_server_arm import ServerArm, Site
+from tests.conformance.rabbitmq_server_arm import ServerArm
+from tests.conformance.rabbitmq_site import Site
+from tests.conformance.redis_server_arm import RealRedis
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which servers the real arms get, in runs that ask for them."""
+    if "not conformance" in config.option.markexpr:
+        return []
+    redis = RealRedis.missing()
+    return [
+        f"rabbitmq: {Site.described()}",
+        "redis: servers of our own" if redis is None else f"redis: skipped, because {redis}",
+    ]
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_site() -> Iterator[Site]:
-    """A vhost on the real server; skips, with the reason, where no server answers."""
+def rabbitmq_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A vhost on the real server; skips, with the reason, where there is none and none can be started."""
     missing = Site.missing()
     if missing is not None:
         pytest.skip(missing)
-    site = Site()
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # whose folder is one below that of the session
+        folder = folder.parent
+    site = Site(folder / "rabbitmq")
     yield site
     site.close()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_rules() -> str:
+    """The version whose rules the simulated server follows."""
+    return Site.rules()
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +57,7 @@ def arm(request: pytest.FixtureRequest) -> Iterator[Arm]:
     """One arm after the other."""
     opened: Arm
     if request.param == "machine":
-        opened = MachineArm()
+        opened = MachineArm(request.getfixturevalue("rabbitmq_rules"))
     else:
         site = request.getfixturevalue("rabbitmq_site")
         opened = ServerArm(site, next(request.getfixturevalue("rabbitmq_test_numbers")))

@@ -20,7 +20,7 @@ from celery import states
 
 import tqsim
 from tests.conformance.outcome_app import LIMITS, make_app
-from tests.conformance.rabbitmq_server_arm import Site
+from tests.conformance.rabbitmq_site import Site
 
 __all__ = ["Outcome", "RealWorker", "SimulatedWorker", "WorkerArm"]
 
@@ -118,10 +118,9 @@ class RealWorker(WorkerArm):
     """A worker in a process of its own."""
 
     def __init__(self, folder: Path, site: Site, queue: str) -> None:
-        vhost = "" if site.vhost == "/" else site.vhost
-        broker = f"amqp://guest:guest@127.0.0.1:5672/{vhost}"
-        super().__init__(broker, folder, queue)
-        environment = {"OUTCOMES_BROKER": broker, "OUTCOMES_FOLDER": str(folder), "OUTCOMES_QUEUE": queue}
+        self._lock = site.shared()
+        super().__init__(site.url, folder, queue)
+        environment = {"OUTCOMES_BROKER": site.url, "OUTCOMES_FOLDER": str(folder), "OUTCOMES_QUEUE": queue}
         self._environment = {**os.environ, **environment, "PYTHONPATH": str(_ROOT)}
         self._starts = 0
         self._process = self._start()
@@ -157,3 +156,4 @@ class RealWorker(WorkerArm):
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+        self._lock.close()

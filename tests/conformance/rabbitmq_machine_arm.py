@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from tests.conformance.rabbitmq_arms import (
@@ -210,13 +211,14 @@ class _MachineClient(Client):
 
 
 class MachineArm(Arm):
-    """A fresh machine per test."""
+    """A fresh machine per test, with the rules of a version of RabbitMQ."""
 
     vhost = "/"
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "3.10") -> None:
         self._now = 0
-        self.server = self._new_server(Settings())
+        self._settings = Settings(version=version)
+        self.server = self._new_server(self._settings)
         self._clients: list[_MachineClient] = []
 
     def _new_server(self, settings: Settings) -> Server:
@@ -225,7 +227,8 @@ class MachineArm(Arm):
 
     def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
         assert not self._clients, "connect the impatient client first"
-        self.server = self._new_server(Settings(consumer_timeout_ms=timeout_ms, channel_tick_interval_ms=tick_ms))
+        impatient = replace(self._settings, consumer_timeout_ms=timeout_ms, channel_tick_interval_ms=tick_ms)
+        self.server = self._new_server(impatient)
         return self.client()
 
     def name(self, stem: str) -> str:

@@ -1,20 +1,14 @@
 """The arm of a real RabbitMQ server on loopback, through py-amqp.
 
-The main names are :class:`ServerArm` and :class:`Site`, the vhost that a test session gets for
+The main name is :class:`ServerArm`; it works on a :class:`Site`, the vhost that a test session gets for
 itself.  What is under way arrives after a quiet time, so this arm is slow and bounded.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import amqp
@@ -34,16 +28,15 @@ from tests.conformance.rabbitmq_arms import (
     Returned,
     Table,
 )
+from tests.conformance.rabbitmq_site import Site
 
 __all__ = ["ServerArm", "Site"]
 
 Answer = TypeVar("Answer")
 
-_ADDRESS: Final = ("127.0.0.1", 5672)
 _QUIET_S: Final = 0.05
 _QUIET_PASSES: Final = 2
 _PASSES_MAX: Final = 200
-_CONTROL_S: Final = 30
 # What the server starts with.
 _CONSUMER_TIMEOUT_MS: Final = 1_800_000
 _CHANNEL_TICK_MS: Final = 60_000
@@ -51,43 +44,6 @@ _CHANNEL_TICK_MS: Final = 60_000
 _LITTLE: Final = "0.00001"
 _ENOUGH: Final = "0.4"
 _ALARM_S: Final = 0.5
-
-
-class Site:
-    """A vhost of our own, or the default one where ``rabbitmqctl`` is of no use."""
-
-    def __init__(self) -> None:
-        self.vhost = "/"
-        name = f"tqsim-machine-{os.getpid()}"
-        if self.control("add_vhost", name):
-            self.vhost = name
-            self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
-
-    @staticmethod
-    def missing() -> str | None:
-        """Return why there is no real server to compare with, or None if there is one."""
-        try:
-            with socket.create_connection(_ADDRESS, timeout=1):
-                return None
-        except OSError as error:
-            return f"no RabbitMQ on {_ADDRESS[0]}:{_ADDRESS[1]}: {error}"
-
-    def close(self) -> None:
-        """Remove the vhost."""
-        if self.vhost != "/":
-            self.control("delete_vhost", self.vhost)
-
-    def set_number(self, name: str, number: int) -> bool:
-        """Set a setting of the server's application, and say whether that was possible."""
-        return self.control("eval", f"application:set_env(rabbit, {name}, {number}).")
-
-    def control(self, *arguments: str) -> bool:
-        """Run rabbitmqctl and say whether it was there and content."""
-        command = shutil.which("rabbitmqctl")
-        if command is None:
-            return False
-        done = subprocess.run([command, "-q", *arguments], capture_output=True, timeout=_CONTROL_S, check=False)
-        return done.returncode == 0
 
 
 class _Channel(amqp.Channel):
@@ -262,7 +218,9 @@ class _ServerClient(Client):
     def __init__(self, arm: ServerArm, cancel_notify: bool, heartbeat_s: float = 0) -> None:
         super().__init__(arm)
         self.connection = _Connection(
-            f"{_ADDRESS[0]}:{_ADDRESS[1]}",
+            f"{arm.site.host}:{arm.site.port}",
+            arm.site.user,
+            arm.site.password,
             virtual_host=arm.vhost,
             heartbeat=heartbeat_s,
             on_blocked=lambda reason: self.told.append("blocked"),
@@ -313,12 +271,11 @@ class ServerArm(Arm):
 
     def __init__(self, site: Site, number: int) -> None:
         self.vhost = site.vhost
-        self._site = site
+        self.site = site
         self._is_impatient = False
         self._is_alarmed = False
         # A body that changes a setting of the server has the server for itself.
-        self._lock = (Path(tempfile.gettempdir()) / "tqsim-rabbitmq.lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self._lock = site.shared()
         self._prefix = f"tqsim-{os.getpid()}-{number}-"
         self._names: list[str] = []
         self._clients: list[_ServerClient] = []
@@ -328,18 +285,19 @@ class ServerArm(Arm):
         self._names.append(name)
         return name
 
-    def _have_the_server(self) -> None:
-        """Wait until no other test of this machine uses the server, and let none begin."""
-        fcntl.flock(self._lock, fcntl.LOCK_UN)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-
     def alarm(self, is_raised: bool) -> None:
         self._is_alarmed = is_raised
         if is_raised:
-            self._have_the_server()
-        if not self._site.control("set_vm_memory_high_watermark", _LITTLE if is_raised else _ENOUGH):
+            self._lock.alone()
+        if not self.site.control("set_vm_memory_high_watermark", _LITTLE if is_raised else _ENOUGH):
             pytest.skip("rabbitmqctl cannot change the server's settings")
         time.sleep(_ALARM_S)
+
+    def forget_clients(self) -> None:
+        """Give up the connections of a server that has ended."""
+        for client in self._clients:
+            client.abort()
+        self._clients.clear()
 
     def client(self, *, cancel_notify: bool = True, heartbeat_s: float = 0) -> Client:
         client = _ServerClient(self, cancel_notify, heartbeat_s)
@@ -347,17 +305,17 @@ class ServerArm(Arm):
         return client
 
     def impatient(self, timeout_ms: int, tick_ms: int) -> Client:
-        self._have_the_server()
+        self._lock.alone()
         # A channel reads the timeout when it opens and the tick's interval at each tick.
         self._is_impatient = True
-        if not self._site.set_number("channel_tick_interval", tick_ms):
+        if not self.site.set_number("channel_tick_interval", tick_ms):
             pytest.skip("rabbitmqctl cannot change the server's settings")
-        self._site.set_number("consumer_timeout", timeout_ms)
+        self.site.set_number("consumer_timeout", timeout_ms)
         try:
             client = _ServerClient(self, cancel_notify=True)
             client.first = client.connection.channel()
         finally:
-            self._site.set_number("consumer_timeout", _CONSUMER_TIMEOUT_MS)
+            self.site.set_number("consumer_timeout", _CONSUMER_TIMEOUT_MS)
         self._clients.append(client)
         return client
 
@@ -380,7 +338,7 @@ class ServerArm(Arm):
         if self._is_alarmed:
             self.alarm(False)
         if self._is_impatient:
-            self._site.set_number("channel_tick_interval", _CHANNEL_TICK_MS)
+            self.site.set_number("channel_tick_interval", _CHANNEL_TICK_MS)
         for client in self._clients:
             client.close()
         cleaner = _ServerClient(self, cancel_notify=True)

@@ -5,13 +5,18 @@ Each body runs on both arms and compares with the same literals, as in ``test_ra
 
 from __future__ import annotations
 
+import pytest
+
 from tests.conformance.rabbitmq_arms import Arm, Counts
 
 
-def test_a_silent_client_is_given_up_after_three_heartbeats(arm: Arm) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_silent_client_is_given_up_after_three_heartbeats(arm: Arm, kind: str) -> None:
     watcher = arm.client().lane()
-    queue = watcher.queue(arm.name("q"))
+    queue = watcher.queue(arm.name("q"), durable=True, arguments={"x-queue-type": kind})
     watcher.send(queue, 1)
+    arm.wait(200)
     client = arm.client(heartbeat_s=2)
     lane = client.lane()
     assert lane.get(queue) == ("1", False, 1, 0)
@@ -22,6 +27,7 @@ def test_a_silent_client_is_given_up_after_three_heartbeats(arm: Arm) -> None:
     assert watcher.fetch_all(queue) == [("1", True)]
 
 
+@pytest.mark.slow
 def test_a_word_of_the_client_counts_as_a_heartbeat(arm: Arm) -> None:
     client = arm.client(heartbeat_s=2)
     lane = client.lane()
@@ -32,6 +38,7 @@ def test_a_word_of_the_client_counts_as_a_heartbeat(arm: Arm) -> None:
     assert not client.is_lost
 
 
+@pytest.mark.slow
 def test_without_heartbeats_nobody_is_given_up(arm: Arm) -> None:
     client = arm.client()
     client.lane()
@@ -39,11 +46,13 @@ def test_without_heartbeats_nobody_is_given_up(arm: Arm) -> None:
     assert not client.is_lost
 
 
-def test_a_memory_alarm_blocks_those_that_publish_until_it_is_over(arm: Arm) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_memory_alarm_blocks_those_that_publish_until_it_is_over(arm: Arm, kind: str) -> None:
     sender, taker, idle = arm.client(), arm.client(), arm.client()
     lane, consumer = sender.lane(), taker.lane()
     idle.lane()
-    queue = lane.queue(arm.name("q"))
+    queue = lane.queue(arm.name("q"), durable=True, arguments={"x-queue-type": kind})
     consumer.consume(queue, "a")
     lane.send(queue, 0)
     arm.alarm(True)
@@ -60,6 +69,7 @@ def test_a_memory_alarm_blocks_those_that_publish_until_it_is_over(arm: Arm) -> 
     assert [client.told for client in (sender, taker, idle)] == [["blocked", "unblocked"], [], []]
 
 
+@pytest.mark.slow
 def test_a_blocked_client_cannot_even_acknowledge(arm: Arm) -> None:
     client, watcher = arm.client(), arm.client().lane()
     lane = client.lane()
@@ -78,6 +88,7 @@ def test_a_blocked_client_cannot_even_acknowledge(arm: Arm) -> None:
     assert watcher.contents(other) == "held"
 
 
+@pytest.mark.slow
 def test_confirms_come_after_the_alarm(arm: Arm) -> None:
     lane = arm.client().lane()
     queue = lane.queue(arm.name("q"))

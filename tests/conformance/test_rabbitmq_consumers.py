@@ -118,6 +118,7 @@ def _timed_out(timeout_ms: int) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["consume", "get"])
 def test_a_channel_that_keeps_a_message_too_long_is_closed(arm: Arm, how: str) -> None:
     client = arm.impatient(timeout_ms=1_500, tick_ms=500)
@@ -137,6 +138,7 @@ def test_a_channel_that_keeps_a_message_too_long_is_closed(arm: Arm, how: str) -
     assert other.fetch_all(queue) == [("1", True), ("2", how == "consume")]
 
 
+@pytest.mark.slow
 def test_only_the_oldest_delivery_counts_and_an_acknowledgement_in_time_saves_the_channel(arm: Arm) -> None:
     client = arm.impatient(timeout_ms=2_000, tick_ms=300)
     lane = client.lane()
@@ -151,6 +153,7 @@ def test_only_the_oldest_delivery_counts_and_an_acknowledgement_in_time_saves_th
     assert lane.closed is None
 
 
+@pytest.mark.slow
 def test_a_consumer_without_acknowledgement_never_times_out(arm: Arm) -> None:
     client = arm.impatient(timeout_ms=500, tick_ms=200)
     lane = client.lane()

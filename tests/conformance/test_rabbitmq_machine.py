@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.rabbitmq_arms import Arm, Counts, Lane
-
-
-def _queue(arm: Arm, lane: Lane, *bodies: object, stem: str = "q") -> str:
-    name = lane.queue(arm.name(stem))
-    lane.send(name, *bodies)
-    return name
-
+from tests.conformance.rabbitmq_arms import Arm, Counts
+from tests.conformance.rabbitmq_queues import classic_queue
 
 # --- turns ---------------------------------------------------------------------------------------
 
 
 def test_consumers_take_turns_and_a_late_one_joins_at_the_end(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane)
+    queue = classic_queue(arm, lane)
     for tag in "abc":
         lane.consume(queue, tag)
     lane.send(queue, *range(7))
@@ -41,7 +35,7 @@ def test_consumers_take_turns_and_a_late_one_joins_at_the_end(arm: Arm) -> None:
 @pytest.mark.parametrize("shared", [False, True])
 def test_with_prefetch_one_whoever_acknowledges_gets_the_next(arm: Arm, shared: bool) -> None:
     client = arm.client()
-    queue = _queue(arm, client.lane(), *range(8))
+    queue = classic_queue(arm, client.lane(), *range(8))
     a, b = client.lane(), client.lane()
     for lane, tag in ((a, "a"), (b, "b")):
         lane.qos(1, shared)
@@ -57,7 +51,7 @@ def test_with_prefetch_one_whoever_acknowledges_gets_the_next(arm: Arm, shared: 
 def test_a_full_consumer_keeps_its_place_while_nothing_is_ready(arm: Arm, shared: bool) -> None:
     client = arm.client()
     sender = client.lane()
-    queue = _queue(arm, sender)
+    queue = classic_queue(arm, sender)
     lanes = {tag: client.lane() for tag in "ab"}
     for tag, lane in lanes.items():
         lane.qos(2, shared)
@@ -77,7 +71,7 @@ def test_a_full_consumer_keeps_its_place_while_nothing_is_ready(arm: Arm, shared
 def test_a_full_consumer_that_was_passed_over_rejoins_at_the_end(arm: Arm, shared: bool) -> None:
     client = arm.client()
     sender = client.lane()
-    queue = _queue(arm, sender)
+    queue = classic_queue(arm, sender)
     lanes = {tag: client.lane() for tag in "ab"}
     for tag, lane in lanes.items():
         lane.qos(2, shared)
@@ -95,7 +89,7 @@ def test_a_full_consumer_that_was_passed_over_rejoins_at_the_end(arm: Arm, share
 
 def test_consumers_of_higher_priority_come_first_while_they_have_room(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane)
+    queue = classic_queue(arm, lane)
     lane.qos(2)
     lane.consume(queue, "low")
     lane.consume(queue, "high", arguments={"x-priority": 5})
@@ -108,7 +102,7 @@ def test_consumers_of_higher_priority_come_first_while_they_have_room(arm: Arm) 
 
 def test_prefetch_of_a_consumer_is_fixed_when_it_joins(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(9))
+    queue = classic_queue(arm, lane, *range(9))
     lane.qos(2)
     lane.consume(queue, "early")
     lane.qos(4)
@@ -118,7 +112,7 @@ def test_prefetch_of_a_consumer_is_fixed_when_it_joins(arm: Arm) -> None:
 
 def test_both_kinds_of_prefetch_hold_and_a_raised_limit_delivers_at_once(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(12))
+    queue = classic_queue(arm, lane, *range(12))
     lane.qos(2)
     lane.qos(5, shared=True)
     for tag in "abc":
@@ -138,7 +132,7 @@ def test_both_kinds_of_prefetch_hold_and_a_raised_limit_delivers_at_once(arm: Ar
 
 def test_setting_the_consumers_prefetch_lifts_the_channels_limit(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(5))
+    queue = classic_queue(arm, lane, *range(5))
     lane.qos(2, shared=True)
     lane.consume(queue, "a")
     assert lane.bodies("a") == "0 1"
@@ -148,7 +142,7 @@ def test_setting_the_consumers_prefetch_lifts_the_channels_limit(arm: Arm) -> No
 
 def test_a_fetched_message_open_before_the_limit_takes_a_place_for_good(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(6))
+    queue = classic_queue(arm, lane, *range(6))
     lane.get(queue)
     lane.qos(2, shared=True)
     lane.consume(queue, "a")
@@ -161,7 +155,7 @@ def test_a_fetched_message_open_before_the_limit_takes_a_place_for_good(arm: Arm
 
 def test_a_message_fetched_under_a_limit_takes_no_place(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(6))
+    queue = classic_queue(arm, lane, *range(6))
     lane.qos(2, shared=True)
     lane.get(queue)
     lane.consume(queue, "a")
@@ -172,8 +166,8 @@ def test_a_consumer_without_acknowledgement_waits_for_the_channels_limit_but_doe
     arm: Arm,
 ) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(2))
-    other = _queue(arm, lane, *"xyz", stem="other")
+    queue = classic_queue(arm, lane, *range(2))
+    other = classic_queue(arm, lane, *"xyz", stem="other")
     lane.qos(2, shared=True)
     lane.consume(queue, "a")
     arm.settle()
@@ -185,7 +179,7 @@ def test_a_consumer_without_acknowledgement_waits_for_the_channels_limit_but_doe
 
 def test_a_consumer_without_acknowledgement_ignores_its_own_prefetch(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(4))
+    queue = classic_queue(arm, lane, *range(4))
     lane.qos(2)
     lane.consume(queue, "a", no_ack=True)
     assert lane.bodies("a") == "0 1 2 3"
@@ -196,7 +190,7 @@ def test_a_consumer_without_acknowledgement_ignores_its_own_prefetch(arm: Arm) -
 
 def test_requeued_messages_stand_where_they_stood(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(6))
+    queue = classic_queue(arm, lane, *range(6))
     for _ in range(5):
         lane.get(queue)
     for number in (4, 2, 5, 1):  # the third, body 2, stays out
@@ -227,7 +221,7 @@ def test_priority_queue_delivers_by_priority_and_requeues_within_it(arm: Arm) ->
 
 def test_a_rejected_message_comes_back_to_the_only_consumer_at_once(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(3))
+    queue = classic_queue(arm, lane, *range(3))
     lane.qos(1)
     lane.consume(queue, "a")
     arm.settle()
@@ -239,7 +233,7 @@ def test_a_rejected_message_comes_back_to_the_only_consumer_at_once(arm: Arm) ->
 
 def test_multiple_settles_all_up_to_the_tag_and_zero_settles_all(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(8))
+    queue = classic_queue(arm, lane, *range(8))
     for _ in range(7):
         lane.get(queue)
     lane.ack(2)
@@ -255,7 +249,7 @@ def test_multiple_settles_all_up_to_the_tag_and_zero_settles_all(arm: Arm) -> No
 def test_recover_requeues_everything_on_the_channel(arm: Arm) -> None:
     client = arm.client()
     lane, other = client.lane(), client.lane()
-    queue = _queue(arm, lane, *range(5))
+    queue = classic_queue(arm, lane, *range(5))
     other.get(queue)
     lane.get(queue)
     lane.get(queue)
@@ -269,7 +263,7 @@ def test_recover_requeues_everything_on_the_channel(arm: Arm) -> None:
 def test_the_end_of_a_channel_requeues_what_it_had(arm: Arm, end: str) -> None:
     client, watcher = arm.client(), arm.client().lane()
     lane = client.lane()
-    queue = _queue(arm, lane, *range(5))
+    queue = classic_queue(arm, lane, *range(5))
     lane.qos(2)
     lane.consume(queue, "a")
     assert lane.bodies("a") == "0 1"
@@ -288,7 +282,7 @@ def test_the_end_of_a_channel_requeues_what_it_had(arm: Arm, end: str) -> None:
 
 def test_a_cancelled_consumer_keeps_what_it_has(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(3))
+    queue = classic_queue(arm, lane, *range(3))
     lane.consume(queue, "a")
     arm.settle()
     lane.cancel("a")
@@ -302,7 +296,7 @@ def test_a_cancelled_consumer_keeps_what_it_has(arm: Arm) -> None:
 
 def test_purge_drops_ready_messages_only(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(5))
+    queue = classic_queue(arm, lane, *range(5))
     lane.get(queue)
     assert lane.purge(queue) == 4
     lane.recover()
@@ -311,7 +305,7 @@ def test_purge_drops_ready_messages_only(arm: Arm) -> None:
 
 def test_a_get_tells_what_is_left_and_nothing_of_an_empty_queue(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _queue(arm, lane, *range(2))
+    queue = classic_queue(arm, lane, *range(2))
     assert lane.get(queue) == ("0", False, 1, 1)
     assert lane.get(queue, no_ack=True) == ("1", False, 2, 0)
     assert lane.get(queue) is None

@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.conformance.rabbitmq_arms import Arm, Counts, Lane, Returned
-
-
-def _queue(arm: Arm, lane: Lane, *bodies: object, stem: str = "q") -> str:
-    name = lane.queue(arm.name(stem))
-    lane.send(name, *bodies)
-    return name
-
+from tests.conformance.rabbitmq_arms import Arm, Counts, Returned
+from tests.conformance.rabbitmq_queues import classic_queue
 
 # --- routing -------------------------------------------------------------------------------------
 
@@ -55,7 +49,7 @@ def test_a_queue_gets_a_message_once_however_many_bindings_match(arm: Arm) -> No
     lane = arm.client().lane()
     exchange = arm.name("x")
     lane.exchange(exchange, "topic")
-    queue = _queue(arm, lane)
+    queue = classic_queue(arm, lane)
     for pattern in ("a.*", "*.b", "#", "#"):
         lane.bind(queue, exchange, pattern)
     lane.publish(exchange, "a.b", "one")
@@ -66,7 +60,7 @@ def test_bindings_with_other_arguments_are_other_bindings(arm: Arm) -> None:
     lane = arm.client().lane()
     exchange = arm.name("x")
     lane.exchange(exchange)
-    queue = _queue(arm, lane)
+    queue = classic_queue(arm, lane)
     lane.bind(queue, exchange, "k")
     lane.bind(queue, exchange, "k")
     lane.bind(queue, exchange, "k", {"a": 1})
@@ -83,7 +77,7 @@ def test_fanout_ignores_the_key_and_direct_wants_it_exact(arm: Arm) -> None:
     lane = arm.client().lane()
     lane.exchange(fanout := arm.name("f"), "fanout")
     lane.exchange(direct := arm.name("d"), "direct")
-    one, two = _queue(arm, lane, stem="one"), _queue(arm, lane, stem="two")
+    one, two = classic_queue(arm, lane, stem="one"), classic_queue(arm, lane, stem="two")
     lane.bind(one, fanout, "")
     lane.bind(two, fanout, "ignored")
     lane.bind(one, direct, "k")
@@ -112,7 +106,7 @@ def test_deleting_an_exchange_or_a_queue_removes_the_bindings(arm: Arm) -> None:
     lane = arm.client().lane()
     exchange = arm.name("x")
     lane.exchange(exchange)
-    queue = _queue(arm, lane)
+    queue = classic_queue(arm, lane)
     lane.bind(queue, exchange, "k")
     lane.delete_exchange(exchange)
     lane.exchange(exchange)
@@ -164,7 +158,7 @@ def test_an_auto_delete_queue_goes_with_its_last_consumer(arm: Arm) -> None:
 def test_an_auto_delete_exchange_goes_with_its_last_binding(arm: Arm) -> None:
     lane = arm.client().lane()
     exchange = arm.name("x")
-    queue = _queue(arm, lane)
+    queue = classic_queue(arm, lane)
     lane.exchange(exchange, auto_delete=True)
     assert arm.has_exchange(exchange)
     lane.bind(queue, exchange, "one")
@@ -177,7 +171,7 @@ def test_an_auto_delete_exchange_goes_with_its_last_binding(arm: Arm) -> None:
 
 def test_consumers_are_told_when_their_queue_is_deleted(arm: Arm) -> None:
     told, untold = arm.client().lane(), arm.client(cancel_notify=False).lane()
-    queue = _queue(arm, told, *range(4))
+    queue = classic_queue(arm, told, *range(4))
     for lane in (told, untold):
         lane.qos(1)
         lane.consume(queue, "a")
@@ -188,7 +182,7 @@ def test_consumers_are_told_when_their_queue_is_deleted(arm: Arm) -> None:
     # What they had can still be settled, to no effect, and the tag is free again.
     told.ack(1)
     untold.reject(1)
-    other = _queue(arm, told, "next", stem="other")
+    other = classic_queue(arm, told, "next", stem="other")
     untold.consume(other, "a")
     assert untold.bodies("a") == "1 next"
     assert (told.closed, untold.closed) == (None, None)

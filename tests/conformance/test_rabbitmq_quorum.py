@@ -11,11 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.rabbitmq_arms import Arm, Client, Closed, Counts, Lane
-
-
-def _quorum(arm: Arm, lane: Lane, stem: str = "q", **more: Any) -> str:
-    arguments = {"x-queue-type": "quorum", **{name.replace("_", "-"): value for name, value in more.items()}}
-    return lane.queue(arm.name(stem), durable=True, arguments=arguments)
+from tests.conformance.rabbitmq_queues import quorum_queue
 
 
 def _limit(limit: int | None) -> dict[str, Any]:
@@ -35,7 +31,7 @@ def _counted(lane: Lane, queue: str) -> list[tuple[str, int | None]]:
 
 def test_consumers_take_turns(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     for tag in "abc":
         lane.consume(queue, tag)
     lane.send(queue, *range(7))
@@ -48,7 +44,7 @@ def test_consumers_take_turns(arm: Arm) -> None:
 def test_a_consumer_that_is_full_leaves_the_line_at_once(arm: Arm) -> None:
     client = arm.client()
     sender = client.lane()
-    queue = _quorum(arm, sender)
+    queue = quorum_queue(arm, sender)
     lanes = {tag: client.lane() for tag in "ab"}
     for tag, lane in lanes.items():
         lane.qos(2)
@@ -67,7 +63,7 @@ def test_a_consumer_that_is_full_leaves_the_line_at_once(arm: Arm) -> None:
 
 def test_priorities_of_consumers_count_and_those_of_messages_do_not(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     lane.qos(2)
     lane.consume(queue, "low")
     arm.settle()
@@ -82,7 +78,7 @@ def test_what_comes_back_goes_to_the_end_unless_there_is_a_delivery_limit(arm: A
     lane = arm.client().lane()
     found = {}
     for stem, more in (("free", {}), ("limited", {"x_delivery_limit": 10}), ("odd", {"x_delivery_limit": "a"})):
-        queue = _quorum(arm, lane, stem, **more)
+        queue = quorum_queue(arm, lane, stem, **more)
         lane.send(queue, *range(6))
         tags = [fetched.tag for fetched in (lane.get(queue) for _ in range(5)) if fetched]
         for index in (3, 1, 4, 0):  # body 2 stays out
@@ -99,7 +95,7 @@ def test_what_comes_back_goes_to_the_end_unless_there_is_a_delivery_limit(arm: A
 @pytest.mark.parametrize(("limit", "bodies"), [(None, "0 1 2 3 4 5 0*"), (10, "0 1 2 3 0* 1* 2*")])
 def test_several_that_come_back_to_a_consumer(arm: Arm, limit: int | None, bodies: str) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane, **_limit(limit))
+    queue = quorum_queue(arm, lane, **_limit(limit))
     lane.send(queue, *range(6))
     lane.qos(4)
     lane.consume(queue, "a")
@@ -118,7 +114,7 @@ def test_the_end_of_a_channel_puts_everything_in_front_what_was_fetched_first(
 ) -> None:
     watcher, client = arm.client().lane(), arm.client()
     lane = client.lane()
-    queue = _quorum(arm, watcher, **_limit(limit))
+    queue = quorum_queue(arm, watcher, **_limit(limit))
     watcher.send(queue, *range(5))
     lane.qos(2)
     lane.consume(queue, "a")
@@ -135,7 +131,7 @@ def test_the_end_of_a_channel_puts_everything_in_front_what_was_fetched_first(
 @pytest.mark.parametrize(("limit", "bodies"), [(None, "2 3 4 0 1"), (5, "0 1 2 3 4")])
 def test_recover_is_a_return(arm: Arm, limit: int | None, bodies: str) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane, **_limit(limit))
+    queue = quorum_queue(arm, lane, **_limit(limit))
     lane.send(queue, *range(5))
     lane.get(queue)
     lane.get(queue)
@@ -150,7 +146,7 @@ def test_recover_is_a_return(arm: Arm, limit: int | None, bodies: str) -> None:
 def test_a_message_that_comes_back_too_often_is_a_dead_letter(arm: Arm) -> None:
     lane = arm.client().lane()
     dead = lane.queue(arm.name("dead"))
-    queue = _quorum(arm, lane, x_delivery_limit=2, x_dead_letter_exchange="", x_dead_letter_routing_key=dead)
+    queue = quorum_queue(arm, lane, x_delivery_limit=2, x_dead_letter_exchange="", x_dead_letter_routing_key=dead)
     lane.send(queue, "a", "b")
     lane.qos(1)
     lane.consume(queue, "c")
@@ -173,7 +169,7 @@ def test_a_message_that_comes_back_too_often_is_a_dead_letter(arm: Arm) -> None:
 def test_without_a_dead_letter_exchange_it_is_dropped_and_lost_channels_count_too(arm: Arm) -> None:
     client = arm.client()
     watcher = client.lane()
-    queue = _quorum(arm, watcher, x_delivery_limit=1)
+    queue = quorum_queue(arm, watcher, x_delivery_limit=1)
     watcher.send(queue, "x")
     seen = []
     for _ in range(3):
@@ -188,7 +184,7 @@ def test_without_a_dead_letter_exchange_it_is_dropped_and_lost_channels_count_to
 @pytest.mark.parametrize("limit", [0, -1])
 def test_a_limit_of_nothing_drops_at_the_first_return(arm: Arm, limit: int) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane, x_delivery_limit=limit)
+    queue = quorum_queue(arm, lane, x_delivery_limit=limit)
     lane.send(queue, 1, 2)
     lane.get(queue)
     lane.reject(1)
@@ -199,7 +195,7 @@ def test_a_limit_of_nothing_drops_at_the_first_return(arm: Arm, limit: int) -> N
 def test_a_rejected_message_is_a_dead_letter_without_its_count(arm: Arm) -> None:
     lane = arm.client().lane()
     dead = lane.queue(arm.name("dead"))
-    queue = _quorum(arm, lane, x_dead_letter_exchange="", x_dead_letter_routing_key=dead)
+    queue = quorum_queue(arm, lane, x_dead_letter_exchange="", x_dead_letter_routing_key=dead)
     lane.send(queue, 1)
     for tag, requeue in ((1, True), (2, False)):
         lane.get(queue)
@@ -215,13 +211,13 @@ def test_a_rejected_message_is_a_dead_letter_without_its_count(arm: Arm) -> None
 
 def test_a_full_queue_drops_its_head_after_serving_consumers(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane, x_max_length=2)
+    queue = quorum_queue(arm, lane, x_max_length=2)
     lane.qos(2)
     lane.consume(queue, "a")
     lane.send(queue, *range(6))
     arm.wait(200)
     assert (lane.bodies("a"), lane.counts(queue)) == ("0 1", Counts(2, 1))
-    other = _quorum(arm, lane, "bytes", x_max_length_bytes=10)
+    other = quorum_queue(arm, lane, "bytes", x_max_length_bytes=10)
     lane.send(other, "aaaa", "bbbb", "cc", "d")
     arm.wait(200)
     assert lane.contents(other) == "bbbb cc d"
@@ -229,7 +225,7 @@ def test_a_full_queue_drops_its_head_after_serving_consumers(arm: Arm) -> None:
 
 def test_a_full_queue_that_rejects_takes_one_too_many_and_opens_late(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane, x_max_length=10, x_overflow="reject-publish")
+    queue = quorum_queue(arm, lane, x_max_length=10, x_overflow="reject-publish")
     lane.confirm()
 
     def send(number: int) -> str:
@@ -253,7 +249,7 @@ def test_messages_expire(arm: Arm, own: bool) -> None:
     more: dict[str, Any] = {"x_dead_letter_exchange": "", "x_dead_letter_routing_key": dead}
     if not own:
         more["x_message_ttl"] = 200
-    queue = _quorum(arm, lane, **more)
+    queue = quorum_queue(arm, lane, **more)
     properties: dict[str, Any] = {"expiration": "200"} if own else {}
     for number in range(2):
         lane.publish("", queue, str(number), **properties)
@@ -281,7 +277,7 @@ def _join(arm: Arm, client: Client, queue: str) -> dict[str, Lane]:
 def test_the_next_single_consumer_is_the_one_that_came_first(arm: Arm) -> None:
     client = arm.client()
     sender = client.lane()
-    queue = _quorum(arm, sender, x_single_active_consumer=True)
+    queue = quorum_queue(arm, sender, x_single_active_consumer=True)
     lanes = _join(arm, client, queue)
     sender.send(queue, *range(5))
     assert [lane.bodies(tag) for tag, lane in lanes.items()] == ["0 1", "", ""]
@@ -293,7 +289,7 @@ def test_the_next_single_consumer_is_the_one_that_came_first(arm: Arm) -> None:
 def test_after_a_cancellation_the_next_single_consumer_is_served_at_once(arm: Arm) -> None:
     client = arm.client()
     sender = client.lane()
-    queue = _quorum(arm, sender, x_single_active_consumer=True)
+    queue = quorum_queue(arm, sender, x_single_active_consumer=True)
     lanes = _join(arm, client, queue)
     sender.send(queue, *range(5))
     lanes["a"].cancel("a")
@@ -367,7 +363,7 @@ def test_arguments_that_it_takes(arm: Arm) -> None:
         {"x_foo": 1},
     ]
     for number, more in enumerate(taken):
-        _quorum(arm, lane, f"q{number}", **more)
+        quorum_queue(arm, lane, f"q{number}", **more)
     assert lane.closed is None
 
 
@@ -399,7 +395,7 @@ def test_it_needs_a_name(arm: Arm) -> None:
 )
 def test_another_declaration_is_refused(arm: Arm, arguments: dict[str, Any], name: str, difference: str) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane, x_delivery_limit=3)
+    queue = quorum_queue(arm, lane, x_delivery_limit=3)
     with pytest.raises(Closed) as refused:
         lane.queue(queue, durable=True, arguments=arguments)
     place = f"queue '{queue}' in vhost '{arm.vhost}'"
@@ -410,7 +406,7 @@ def test_a_channel_wide_prefetch_ends_the_connection_when_it_consumes_but_not_wh
     arm: Arm,
 ) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     lane.send(queue, 0)
     other = arm.client().lane()
     other.consume(queue, "a")
@@ -431,7 +427,7 @@ def test_a_channel_wide_prefetch_ends_the_connection_when_it_consumes_but_not_wh
 )
 def test_a_conditional_deletion_ends_the_connection(arm: Arm, flags: dict[str, bool], named: str) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     with pytest.raises(Closed) as refused:
         lane.delete_queue(queue, **flags)
     closed = refused.value
@@ -445,7 +441,7 @@ def test_a_conditional_deletion_ends_the_connection(arm: Arm, flags: dict[str, b
 
 def test_a_single_consumer_queue_can_not_be_fetched_from(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane, x_single_active_consumer=True)
+    queue = quorum_queue(arm, lane, x_single_active_consumer=True)
     with pytest.raises(Closed) as refused:
         lane.get(queue)
     closed = refused.value
@@ -459,7 +455,7 @@ def test_a_single_consumer_queue_can_not_be_fetched_from(arm: Arm) -> None:
 
 def test_exclusive_consumers_are_like_others(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     lane.consume(queue, "a", exclusive=True)
     lane.consume(queue, "b")
     lane.send(queue, 0, 1)
@@ -468,7 +464,7 @@ def test_exclusive_consumers_are_like_others(arm: Arm) -> None:
 
 def test_messages_are_counted_purged_and_deleted(arm: Arm) -> None:
     lane = arm.client().lane()
-    queue = _quorum(arm, lane)
+    queue = quorum_queue(arm, lane)
     lane.send(queue, *range(3))
     arm.wait(200)
     assert lane.counts(queue) == Counts(3, 0)

@@ -12,7 +12,7 @@ import pytest
 COMMAND: Final = [sys.executable, "-c", "from tqsim.cli import main; main(prog_name='tqsim')"]
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["run", "worker_killed"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["list"], ["run", "worker_killed"], ["--help"], ["run", "--help"]], ids=" ".join)
 def test_a_closed_pipe_ends_the_command_quietly_and_is_no_verdict(arguments: list[str]) -> None:
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

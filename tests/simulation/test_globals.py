@@ -36,7 +36,8 @@ def test_shared_globals_are_noticed_once_with_the_remedy(caplog: pytest.LogCaptu
     assert [record.getMessage() for record in caplog.records if record.name == "tqsim"] == [
         (
             "Task code changed the module global tests.apps.deduplicating.done. Simulated processes share it, "
-            "processes in production do not; open the simulation with isolate_globals=True to give each its own."
+            "processes in production do not; give each its own with "
+            "isolate_globals=True, or isolate_globals = true in a scenario's file."
         )
     ]
     assert deduplicating.done == {7}

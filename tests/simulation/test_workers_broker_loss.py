@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import pytest
 
 import tqsim
-from tests.simulation.worker_stories import make_app, story
-
-
-def _app(**settings: Any) -> Any:
-    app = make_app(**settings)
-
-    @app.task(name="early")
-    def early(seconds: float = 10) -> str:
-        time.sleep(seconds)
-        return "done"
-
-    @app.task(name="late", acks_late=True)
-    def late(seconds: float = 10) -> str:
-        time.sleep(seconds)
-        return "done"
-
-    return app
+from tests.simulation.worker_stories import make_sleeping_app, story
 
 
 def _outage(sim: tqsim.Simulation, at: float, seconds: float) -> None:
@@ -36,7 +17,7 @@ def test_a_worker_reconnects_after_a_restart_and_its_unacked_messages_come_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """celery/worker/consumer/consumer.py, on_connection_error_after_connected."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         sim.run(for_=1)
@@ -53,7 +34,7 @@ def test_a_worker_reconnects_after_a_restart_and_its_unacked_messages_come_back(
 
 def test_a_late_ack_task_that_runs_through_a_restart_runs_again() -> None:
     """Its acknowledgement belongs to a channel that is gone: at least once."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         late = app.tasks["late"].delay()
@@ -68,7 +49,7 @@ def test_a_late_ack_task_that_runs_through_a_restart_runs_again() -> None:
 
 def test_long_tasks_are_cancelled_on_connection_loss_if_asked_for() -> None:
     """worker_cancel_long_running_tasks_on_connection_loss: Request.cancel."""
-    app = _app(worker_cancel_long_running_tasks_on_connection_loss=True)
+    app = make_sleeping_app(worker_cancel_long_running_tasks_on_connection_loss=True)
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         late = app.tasks["late"].delay(30)
@@ -85,7 +66,7 @@ def test_a_broker_that_is_down_is_tried_again_after_two_four_six_seconds(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """celery/worker/consumer/consumer.py, ensure_connected; kombu Connection.ensure_connection: 2, +2, up to 30."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         _outage(sim, 1, 31)
@@ -104,7 +85,7 @@ def test_a_broker_that_is_down_is_tried_again_after_two_four_six_seconds(
 
 def test_tasks_that_run_while_the_broker_is_down_end_as_usual() -> None:
     """celery/worker/consumer/consumer.py, Consumer.on_close keeps active requests."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         early = app.tasks["early"].delay(10)
@@ -116,7 +97,7 @@ def test_tasks_that_run_while_the_broker_is_down_end_as_usual() -> None:
 
 def test_eta_tasks_come_back_after_a_restart_and_start_at_their_time() -> None:
     """celery/worker/consumer/consumer.py, Consumer.on_close cancels their timers."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         later = app.tasks["early"].apply_async((1,), countdown=100)
@@ -128,7 +109,7 @@ def test_eta_tasks_come_back_after_a_restart_and_start_at_their_time() -> None:
 
 def test_a_worker_started_while_the_broker_is_down_waits_for_it() -> None:
     """broker_connection_retry_on_startup: retried by default, with a warning in Celery 5."""
-    app = _app(broker_connection_retry_on_startup=True)
+    app = make_sleeping_app(broker_connection_retry_on_startup=True)
     with tqsim.Simulation(app) as sim:
         sim.faults.add(tqsim.faults.broker_restart(at=0, down_for=10))
         sim.run(for_=1)
@@ -139,7 +120,7 @@ def test_a_worker_started_while_the_broker_is_down_waits_for_it() -> None:
 
 def test_a_worker_that_must_not_retry_ends() -> None:
     """celery/worker/consumer/consumer.py, Consumer.start: WorkerShutdown(1)."""
-    app = _app(broker_connection_retry=False, broker_connection_retry_on_startup=True)
+    app = make_sleeping_app(broker_connection_retry=False, broker_connection_retry_on_startup=True)
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         sim.run(for_=1)
@@ -152,7 +133,7 @@ def test_a_worker_that_must_not_retry_ends() -> None:
 
 def test_a_client_that_publishes_while_the_broker_is_down_waits_for_it() -> None:
     """kombu/connection.py, Connection.ensure; app.conf.task_publish_retry_policy: 0, 0.2, 0.4."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         sim.run(for_=1)
@@ -171,7 +152,7 @@ def test_a_client_that_publishes_while_the_broker_is_down_waits_for_it() -> None
 
 def test_gossip_survives_a_lost_connection_without_errors(caplog: pytest.LogCaptureFixture) -> None:
     """celery/bootsteps.py, ConsumerStep.stop; amqp/channel.py, basic_cancel without a connection."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         for name in ("w1", "w2"):
             sim.worker(name, concurrency=1, gossip=True, mingle=True, heartbeat=True)

@@ -13,28 +13,12 @@ from billiard.exceptions import WorkerLostError
 from celery import signals
 
 import tqsim
-from tests.simulation.worker_stories import broker_story, make_app, starts, story
-
-
-def _app(**settings: Any) -> Any:
-    app = make_app(**settings)
-
-    @app.task(name="early")
-    def early(seconds: float = 10) -> str:
-        time.sleep(seconds)
-        return "done"
-
-    @app.task(name="late", acks_late=True)
-    def late(seconds: float = 10) -> str:
-        time.sleep(seconds)
-        return "done"
-
-    return app
+from tests.simulation.worker_stories import broker_story, make_app, make_sleeping_app, starts, story
 
 
 def test_a_warm_shutdown_finishes_what_runs_and_gives_the_rest_back() -> None:
     """celery/apps/worker.py, install_worker_term_handler; celery/worker/worker.py, WorkController.stop."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         early, late = app.tasks["early"].delay(), app.tasks["late"].delay()
@@ -55,7 +39,7 @@ def test_a_warm_shutdown_finishes_what_runs_and_gives_the_rest_back() -> None:
 
 def test_a_late_ack_task_that_ends_during_a_warm_shutdown_is_acked() -> None:
     """celery/concurrency/prefork.py, _run_ready_callbacks (5.7)."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         late = app.tasks["late"].delay()
@@ -71,7 +55,7 @@ def test_a_cold_shutdown_gives_late_ack_tasks_back_and_they_run_elsewhere(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """celery/apps/worker.py, on_cold_shutdown: cancel_active_requests, then the pool stops."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=2)
         early, late = app.tasks["early"].delay(100), app.tasks["late"].delay()
@@ -90,7 +74,7 @@ def test_a_cold_shutdown_gives_late_ack_tasks_back_and_they_run_elsewhere(
 
 def test_a_soft_shutdown_waits_for_its_time() -> None:
     """celery/worker/worker.py, WorkController.wait_for_soft_shutdown."""
-    app = _app(worker_soft_shutdown_timeout=20)
+    app = make_sleeping_app(worker_soft_shutdown_timeout=20)
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=2)
         short, long = app.tasks["late"].delay(10), app.tasks["late"].delay(100)
@@ -105,7 +89,7 @@ def test_a_soft_shutdown_waits_for_its_time() -> None:
 @pytest.mark.parametrize(("task", "outcome"), [("early", "lost"), ("late", "succeeded")])
 def test_a_killed_worker_loses_early_acks_and_late_ones_come_again(task: str, outcome: str) -> None:
     """RabbitMQ requeues what a closed connection has not acknowledged."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         result = app.tasks[task].delay()
@@ -141,7 +125,7 @@ def test_a_killed_worker_runs_no_finally() -> None:
 
 def test_a_killed_child_is_a_lost_worker_and_is_replaced() -> None:
     """billiard/pool.py, Pool.mark_as_worker_lost; celery/concurrency/asynpool.py, on_job_process_lost."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         first, second = app.tasks["early"].delay(), app.tasks["early"].delay()
@@ -156,7 +140,7 @@ def test_a_killed_child_is_a_lost_worker_and_is_replaced() -> None:
 
 def test_a_late_ack_task_of_a_lost_child_is_acked_as_failed_by_default() -> None:
     """celery/worker/request.py, Request.on_failure: reject_on_worker_lost is off."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         result = app.tasks["late"].delay()
@@ -241,7 +225,7 @@ def test_a_crashing_task_may_crash_many_children_at_one_instant() -> None:
 
 def test_a_worker_killed_twice_is_a_mistake_of_the_test() -> None:
     """The whole message says what to do."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         sim.run(for_=1)
@@ -266,7 +250,7 @@ def test_a_worker_killed_twice_is_a_mistake_of_the_test() -> None:
 
 def test_a_child_of_a_worker_that_has_not_run_yet_cannot_be_killed() -> None:
     """The worker connects, and starts its children, when the simulation runs."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         with pytest.raises(tqsim.UsageError) as caught:
@@ -279,7 +263,7 @@ def test_a_child_of_a_worker_that_has_not_run_yet_cannot_be_killed() -> None:
 
 def test_a_worker_may_be_ended_before_it_has_started() -> None:
     """Signals reach a process that has not run yet."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         killed, stopped = sim.worker("w1", concurrency=1), sim.worker("w2", concurrency=1)
         killed.kill()
@@ -293,7 +277,7 @@ def test_a_worker_may_be_ended_before_it_has_started() -> None:
 
 def test_one_workers_shutdown_leaves_the_others_alone() -> None:
     """celery/worker/state.py, should_stop: a flag of the process."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         workers = [sim.worker(name, concurrency=1) for name in ("w1", "w2", "w3")]
         sim.run(for_=1)
@@ -306,7 +290,7 @@ def test_one_workers_shutdown_leaves_the_others_alone() -> None:
 
 def test_the_signals_of_a_workers_life_come_with_their_senders() -> None:
     """celery/worker/worker.py, celery/apps/worker.py, celery/concurrency/prefork.py: signals."""
-    app = _app()
+    app = make_sleeping_app()
     seen: list[tuple[str, Any]] = []
     watched = {
         "celeryd_init": signals.celeryd_init,
@@ -349,7 +333,7 @@ def test_the_signals_of_a_workers_life_come_with_their_senders() -> None:
 
 def test_what_was_reserved_by_a_killed_worker_runs_elsewhere_without_loss() -> None:
     """Prefetched messages were never acknowledged."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         first = sim.worker("w1", concurrency=2)
         sim.run(for_=1)
@@ -369,7 +353,7 @@ def test_sighup_ends_a_worker_and_leaves_the_interpreter_alone(monkeypatch: pyte
     monkeypatch.setattr("atexit.register", registered.append)
     executed: list[Any] = []
     monkeypatch.setattr(os, "execv", lambda *args: executed.append(args))
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         sim.run(for_=1)
@@ -385,7 +369,7 @@ def test_the_state_file_of_the_settings_is_not_touched(tmp_path: Any, monkeypatc
     """celery/worker/components.py, StateDB: a file, and a write when the interpreter exits."""
     registered: list[Any] = []
     monkeypatch.setattr("atexit.register", registered.append)
-    app = _app(worker_state_db=str(tmp_path / "state"))
+    app = make_sleeping_app(worker_state_db=str(tmp_path / "state"))
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         assert app.tasks["early"].delay(0).get(timeout=5) == "done"

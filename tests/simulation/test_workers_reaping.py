@@ -17,21 +17,10 @@ import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 import tqsim
-from tests.simulation.worker_stories import broker_story, make_app, starts, story
+from tests.simulation.worker_stories import broker_story, make_sleeping_app, starts, story
 
 #: Child and worker agree within this time that a result was read (billiard/pool.py, Worker._ensure_messages_consumed).
 READING = 0.1
-
-
-def _app(**settings: Any) -> Any:
-    app = make_app(**settings)
-
-    @app.task(name="work")
-    def work(seconds: float = 10) -> str:
-        time.sleep(seconds)
-        return "done"
-
-    return app
 
 
 def _ends(sim: tqsim.Simulation) -> list[tuple[float, Any]]:
@@ -43,10 +32,10 @@ def test_a_killed_child_is_found_when_the_timer_rings() -> None:
 
     Measured, seconds from SIGKILL to WorkerLostError: 4.5, 3.7, 3.9, 4.0, 3.1, 4.5, 4.2, 0.0, 0.0, 0.8, 4.4, 0.0.
     """
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
-        first, second = app.tasks["work"].delay(), app.tasks["work"].delay()
+        first, second = app.tasks["early"].delay(), app.tasks["early"].delay()
         sim.run(for_=3)
         worker.kill_child()
         sim.run(for_=1.999)
@@ -77,7 +66,7 @@ def test_a_killed_child_is_found_when_the_timer_rings() -> None:
 )
 def test_a_task_that_ends_its_process_is_lost_when_the_timer_rings(end: Any, exit_code: int) -> None:
     """celery/concurrency/asynpool.py, AsynPool.on_job_process_lost; measured with these exit codes."""
-    app = _app()
+    app = make_sleeping_app()
 
     @app.task(name="end")
     def ends() -> None:
@@ -86,7 +75,7 @@ def test_a_task_that_ends_its_process_is_lost_when_the_timer_rings(end: Any, exi
 
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
-        result, then = ends.delay(), app.tasks["work"].delay(0)
+        result, then = ends.delay(), app.tasks["early"].delay(0)
         sim.run_until_idle()
         assert _ends(sim) == [(1.0, exit_code)]
         assert isinstance(result.result, WorkerLostError)
@@ -120,7 +109,7 @@ def test_a_task_that_leaves_is_lost_at_once_and_its_slot_is_free_when_the_timer_
 
     The worker believes the child idle and gives it the next task (measured: it runs when the timer rings).
     """
-    app = _app()
+    app = make_sleeping_app()
 
     @app.task(name="leave")
     def leave() -> None:
@@ -129,7 +118,7 @@ def test_a_task_that_leaves_is_lost_at_once_and_its_slot_is_free_when_the_timer_
 
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
-        result, then = leave.delay(), app.tasks["work"].delay(0)
+        result, then = leave.delay(), app.tasks["early"].delay(0)
         with pytest.raises(WorkerLostError, match=f"Worker exited prematurely: {text}."):
             result.get(timeout=10)
         assert sim.elapsed == 1.0
@@ -141,7 +130,7 @@ def test_a_task_that_leaves_is_lost_at_once_and_its_slot_is_free_when_the_timer_
 
 def test_a_child_at_its_hard_limit_is_killed_after_a_grace_even_if_it_is_leaving() -> None:
     """billiard/pool.py, TimeoutHandler._trywaitkill: the worker waits 0.1 s and reads nothing (measured: -9)."""
-    app = _app()
+    app = make_sleeping_app()
 
     @app.task(name="slow", time_limit=3)
     def slow() -> None:
@@ -149,7 +138,7 @@ def test_a_child_at_its_hard_limit_is_killed_after_a_grace_even_if_it_is_leaving
 
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
-        result, then = slow.delay(), app.tasks["work"].delay(0)
+        result, then = slow.delay(), app.tasks["early"].delay(0)
         with pytest.raises(TimeLimitExceeded):
             result.get(timeout=10)
         assert sim.elapsed == 3.0
@@ -160,7 +149,7 @@ def test_a_child_at_its_hard_limit_is_killed_after_a_grace_even_if_it_is_leaving
 
 def test_a_child_that_ends_within_the_grace_of_its_hard_limit_is_found_at_once() -> None:
     """billiard/popen_fork.py, Popen.wait: after the pipe has closed it waits for the end itself (measured)."""
-    app = _app()
+    app = make_sleeping_app()
 
     @app.task(name="slow", time_limit=3)
     def slow() -> None:
@@ -173,7 +162,7 @@ def test_a_child_that_ends_within_the_grace_of_its_hard_limit_is_found_at_once()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
         slow.delay()
-        then = app.tasks["work"].delay(0)
+        then = app.tasks["early"].delay(0)
         sim.run_until_idle()
         assert _ends(sim) == [(3.05, 7)]
         assert starts(sim, [then.id]) == [3.05]
@@ -189,10 +178,10 @@ def test_a_revoke_by_sigkill_frees_the_slot_at_once_and_others_when_the_timer_ri
 
     Measured: at once in 76 of 92 revokes by SIGKILL and in 44 of 102 by SIGTERM.
     """
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
-        result, then = app.tasks["work"].delay(100), app.tasks["work"].delay(0)
+        result, then = app.tasks["early"].delay(100), app.tasks["early"].delay(0)
         sim.run(for_=2)
         result.revoke(terminate=True, signal=name)
         sim.run_until_idle()
@@ -203,10 +192,10 @@ def test_a_revoke_by_sigkill_frees_the_slot_at_once_and_others_when_the_timer_ri
 
 def test_a_child_with_its_share_done_is_replaced_when_the_timer_rings() -> None:
     """billiard/pool.py, EX_RECYCLE; measured: 106 of 127 such children were found by the timer (celery#9588)."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1, max_tasks_per_child=3)
-        ids = [app.tasks["work"].delay(1).id for _ in range(7)]
+        ids = [app.tasks["early"].delay(1).id for _ in range(7)]
         sim.run_until_idle()
         assert starts(sim, ids) == [0.0, 1.0, 2.0, 5.0, 6.0, 7.0, 10.0]
         assert _ends(sim) == [(3.0 + READING, 155), (8.0 + READING, 155)]
@@ -214,13 +203,13 @@ def test_a_child_with_its_share_done_is_replaced_when_the_timer_rings() -> None:
 
 def test_a_job_that_was_given_to_a_leaving_child_waits_although_another_is_idle() -> None:
     """celery/concurrency/asynpool.py, schedule_writes, on_partial_read: the worker takes the child for idle."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=2, max_tasks_per_child=1)
         sim.run(for_=1)
-        first, second = app.tasks["work"].delay(1), app.tasks["work"].delay(1.5)
+        first, second = app.tasks["early"].delay(1), app.tasks["early"].delay(1.5)
         sim.run(for_=1.02)
-        third = app.tasks["work"].delay(0)
+        third = app.tasks["early"].delay(0)
         sim.run_until_idle()
         # The end of the second child, at 2.6, finds the first.
         assert starts(sim, [first.id, second.id, third.id]) == [1.0, 1.0, pytest.approx(2.5 + READING)]
@@ -228,10 +217,10 @@ def test_a_job_that_was_given_to_a_leaving_child_waits_although_another_is_idle(
 
 def test_the_end_of_another_child_finds_the_one_before() -> None:
     """celery/concurrency/asynpool.py, _event_process_exit: maintain_pool looks at every child (measured)."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=2)
-        results = [app.tasks["work"].delay(100) for _ in range(2)]
+        results = [app.tasks["early"].delay(100) for _ in range(2)]
         sim.run(for_=1)
         worker.kill_child()
         sim.run(for_=1)
@@ -250,22 +239,22 @@ def test_a_job_that_was_given_to_a_dead_child_waits_until_it_is_found(index: int
     Measured with 2 and 4 children: after the death of that one a task waited for the timer, after the
     death of another it ran at once.
     """
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=2)
         sim.run(for_=2)
         worker.kill_child(index)
-        result = app.tasks["work"].delay(0)
+        result = app.tasks["early"].delay(0)
         sim.run_until_idle()
         assert starts(sim, [result.id]) == [start]
 
 
 def test_the_five_seconds_are_counted_from_the_last_connection() -> None:
     """celery/worker/loops.py, asynloop: register_with_event_loop again; a lost connection finds the dead (flush)."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
-        first, second, third = (app.tasks["work"].delay(100) for _ in range(3))
+        first, second, third = (app.tasks["early"].delay(100) for _ in range(3))
         sim.run(for_=2)
         worker.kill_child()
         sim.run(for_=1)
@@ -280,7 +269,7 @@ def test_the_five_seconds_are_counted_from_the_last_connection() -> None:
 
 def test_a_worker_that_waits_for_one_child_at_its_limit_finds_another_at_once() -> None:
     """billiard/pool.py, TimeoutHandler._trywaitkill: who was busy at the death does not look too early."""
-    app = _app()
+    app = make_sleeping_app()
 
     @app.task(name="slow", time_limit=3)
     def slow() -> None:
@@ -302,10 +291,10 @@ def test_a_worker_that_waits_for_one_child_at_its_limit_finds_another_at_once() 
 
 def test_new_children_of_a_grown_pool_start_when_the_timer_rings() -> None:
     """billiard/pool.py, Pool.grow: it only makes room (measured: 5.03, 5.11 and 5.17 s after the loop began)."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=1)
-        ids = [app.tasks["work"].delay(20).id for _ in range(2)]
+        ids = [app.tasks["early"].delay(20).id for _ in range(2)]
         sim.run(for_=1)
         app.control.pool_grow(1)
         sim.run_until_idle()
@@ -314,7 +303,7 @@ def test_new_children_of_a_grown_pool_start_when_the_timer_rings() -> None:
 
 def test_a_shrunk_pool_still_counts_its_leaving_child_until_the_timer_rings() -> None:
     """billiard/pool.py, Pool.shrink: terminate_controlled (measured: reaped 5.05, 5.13 and 5.19 s after)."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", concurrency=3)
         sim.run(for_=1)
@@ -329,23 +318,23 @@ def test_a_shrunk_pool_still_counts_its_leaving_child_until_the_timer_rings() ->
 
 def test_the_autoscaler_starts_children_at_once() -> None:
     """celery/worker/autoscale.py, Autoscaler.maybe_scale: maintain_pool."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         sim.worker("w1", autoscale=(3, 1))
         sim.run(for_=1)
-        ids = [app.tasks["work"].delay(20).id for _ in range(3)]
+        ids = [app.tasks["early"].delay(20).id for _ in range(3)]
         sim.run_until_idle()
         assert starts(sim, ids) == [1.0, 1.0, 1.0]
 
 
 def test_a_job_that_was_revoked_while_it_waited_at_a_dead_child_is_not_run() -> None:
     """celery/concurrency/asynpool.py, AsynPool._put_back: accepted by nobody, and terminated."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)
         sim.run(for_=1)
         worker.kill_child()
-        result = app.tasks["work"].delay(0)
+        result = app.tasks["early"].delay(0)
         sim.run(for_=1)
         result.revoke()
         sim.run_until_idle()
@@ -354,10 +343,10 @@ def test_a_job_that_was_revoked_while_it_waited_at_a_dead_child_is_not_run() -> 
 
 
 def _found_after(seed: int) -> bool:
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app, seed=seed, policy="random") as sim:
         worker = sim.worker("w1", concurrency=1)
-        result = app.tasks["work"].delay(100)
+        result = app.tasks["early"].delay(100)
         sim.run(for_=3)
         worker.kill_child()
         sim.run(for_=1)

@@ -8,13 +8,11 @@ child, 1.50 s with an idle one beside it.
 from __future__ import annotations
 
 import signal
-import time
-from typing import Any
 
 import pytest
 
 import tqsim
-from tests.simulation.worker_stories import make_app, story
+from tests.simulation.worker_stories import make_sleeping_app, story
 
 
 class Stop(BaseException):
@@ -25,17 +23,6 @@ class Stop(BaseException):
         self.code = code
 
 
-def _app() -> Any:
-    app = make_app()
-
-    @app.task(name="late", acks_late=True)
-    def late(seconds: float = 10) -> str:
-        time.sleep(seconds)
-        return "done"
-
-    return app
-
-
 def _stopped_at(sim: tqsim.Simulation) -> float:
     return sim.history.moments_named("process.stopped")[0].at
 
@@ -44,7 +31,7 @@ def _stopped_at(sim: tqsim.Simulation) -> float:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_an_idle_worker_takes_a_second_and_a_half_to_stop(concurrency: int, number: int) -> None:
     """billiard/pool.py, Worker._do_exit: a second; celery/concurrency/prefork.py, fire_timers_loop: its next turn."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=concurrency)
         assert app.tasks["late"].delay(0).get(timeout=5) == "done"
@@ -65,7 +52,7 @@ def test_results_are_read_twice_a_second_during_a_warm_shutdown() -> None:
     12.51 that it was read, tells of its leave to nobody, and is gone a second later; the thread ends the
     pool with its turn at 14.
     """
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=2)
         result = app.tasks["late"].delay(12.21)
@@ -84,7 +71,7 @@ def test_results_are_read_twice_a_second_during_a_warm_shutdown() -> None:
 @pytest.mark.parametrize(("concurrency", "seconds"), [(1, 1.0), (2, 1.5)])
 def test_a_cold_shutdown_ends_busy_children_within_half_a_second(concurrency: int, seconds: float) -> None:
     """celery/apps/worker.py, on_cold_shutdown; celery/concurrency/asynpool.py, on_stop_not_started."""
-    app = _app()
+    app = make_sleeping_app()
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=concurrency)
         app.tasks["late"].delay()
@@ -101,7 +88,7 @@ def test_a_result_that_ends_the_worker_makes_its_child_wait_half_a_minute() -> N
     celery/concurrency/asynpool.py, _recv_message, raises in the event loop.  Measured: "Unrecoverable error:
     TypeError(...)", and the worker ended 31.8 s later, with these two states.
     """
-    app = _app()
+    app = make_sleeping_app()
 
     @app.task(name="stop")
     def stop() -> None:

@@ -1,10 +1,11 @@
 """Applications and ways of reading a history that the tests of workers share.
 
-The main names are :func:`make_app` and :func:`story`.
+The main names are :func:`make_app`, :func:`make_sleeping_app` and :func:`story`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +13,7 @@ from celery import Celery
 
 import tqsim
 
-__all__ = ["broker_story", "make_app", "starts", "story"]
+__all__ = ["broker_story", "make_app", "make_sleeping_app", "starts", "story"]
 
 
 class _Application(Celery):
@@ -30,6 +31,19 @@ def make_app(name: str = "shop", **settings: Any) -> Any:
     """Return a fresh Celery application for RabbitMQ, with results in memory."""
     app = _Application(name, broker="pyamqp://guest@localhost//", backend="cache+memory://", set_as_current=False)
     app.conf.update(settings)
+    return app
+
+
+def make_sleeping_app(**settings: Any) -> Any:
+    """Return an application whose tasks ``early`` and ``late`` sleep; the names say when they are acknowledged."""
+    app = make_app(**settings)
+    for name, acks_late in (("early", False), ("late", True)):
+
+        @app.task(name=name, acks_late=acks_late)
+        def sleep(seconds: float = 10) -> str:
+            time.sleep(seconds)  # virtual
+            return "done"
+
     return app
 
 

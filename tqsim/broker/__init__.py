@@ -1,5 +1,11 @@
-"""The broker: a simulated RabbitMQ, and kombu's way to it.
+"""The broker: a simulated RabbitMQ or Redis, and kombu's way to it.
 
-``rabbitmq`` is the server as a pure state machine, ``connection`` and ``channel`` are what
-kombu's own pyamqp transport talks to, ``profile`` says which broker a simulation has.
+Start at ``profile``, which says what broker a simulation has; ``brokers`` runs it, and ``views`` says what both kinds
+are to the rest.
+
+- RabbitMQ: ``rabbitmq`` is the server as a pure state machine, ``runtime`` its life in a simulation. kombu's own
+  pyamqp transport, led here by ``transport``, talks to ``connection`` and ``channel``, which share ``declaring``
+  and ``tables``.
+- Redis: ``redis`` has the server, the sockets under redis-py, and kombu's own transport above them.
+- ``tasks`` knows which messages carry a Celery task.
 """

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tqsim.cli.gallery import entries, find
-from tqsim.cli.pipes import ended_by_a_closed_pipe
+from tqsim.cli.pipes import QuietGroup, ended_by_a_closed_pipe
 from tqsim.cli.progress import Progress
 from tqsim.cli.screen import show, show_entries
 from tqsim.errors import NoProgress, UsageError
@@ -43,7 +43,7 @@ _EXIT_CODES: Final = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=QuietGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tqsim-celery", prog_name="tqsim")
 def main() -> None:
     """Run a Celery application in virtual time, from a seed."""

@@ -1,4 +1,7 @@
-"""What happens when the reader of the output goes away: :func:`ended_by_a_closed_pipe`."""
+"""What happens when the reader of the output goes away: :func:`ended_by_a_closed_pipe`.
+
+:class:`QuietGroup` and its commands have click's own output, that of ``--help``, end so too.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["ended_by_a_closed_pipe"]
+import click
+
+__all__ = ["QuietGroup", "ended_by_a_closed_pipe"]
 
 
 @contextmanager
@@ -23,3 +29,16 @@ def ended_by_a_closed_pipe() -> Iterator[None]:
         sys.stdout.flush()
     finally:
         signal.signal(signal.SIGPIPE, before)
+
+
+class _QuietCommand(click.Command):
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments, of which ``--help`` prints."""
+        with ended_by_a_closed_pipe():
+            return super().make_context(*args, **kwargs)
+
+
+class QuietGroup(_QuietCommand, click.Group):
+    """A group of commands whose help may go to a closed pipe."""
+
+    command_class = _QuietCommand

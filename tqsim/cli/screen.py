@@ -12,6 +12,7 @@ from typing import Final
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +28,7 @@ __all__ = ["show", "show_entries"]
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS: Final = ".:-=+*#@"
 _BLANK: Final = " "
+_ENDLESS: Final = 10_000
 
 
 def show(console: Console, name: str, story: Story, outcome: Outcome, reproduction: str) -> None:
@@ -62,7 +64,11 @@ def _print_rule(console: Console, words: str) -> None:
 
 def _print_table(console: Console, table: Table) -> None:
     table.show_edge = False  # its title stands right above, and nothing to the left
-    console.print(table)
+    if not console.is_terminal:
+        # A file and a pipe have no width, and whoever searches there looks for whole names.
+        endless = console.options.update(width=_ENDLESS)
+        table.width = Measurement.get(console, endless, table).maximum
+    console.print(table, crop=console.is_terminal)
     console.print()
 
 

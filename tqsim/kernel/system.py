@@ -33,6 +33,7 @@ _REAL_ABORT: Final = os.abort
 _REAL_SIGNAL: Final = signal.signal
 _REAL_GETSIGNAL: Final = signal.getsignal
 _REAL_PTHREAD_KILL: Final = signal.pthread_kill
+_REAL_RAISE_SIGNAL: Final = signal.raise_signal
 _REAL_ALARM: Final = signal.alarm
 _REAL_SETITIMER: Final = signal.setitimer
 _REAL_POPEN_INIT: Final = subprocess.Popen.__init__
@@ -95,6 +96,7 @@ class System:
             (signal, "signal", self._inside(self._set_handler, _REAL_SIGNAL)),
             (signal, "getsignal", self._inside(self._get_handler, _REAL_GETSIGNAL)),
             (signal, "pthread_kill", self._pthread_kill),
+            (signal, "raise_signal", self._inside(self._raise_signal, _REAL_RAISE_SIGNAL)),
             (signal, "alarm", self._inside(lambda seconds: _refuse("signal.alarm()"), _REAL_ALARM)),
             (signal, "setitimer", self._inside(lambda *args: _refuse("signal.setitimer()"), _REAL_SETITIMER)),
             (subprocess.Popen, "__init__", self._refusing_popen()),
@@ -110,6 +112,7 @@ class System:
         return {
             _REAL_GETPID: self._getpid,
             _REAL_PTHREAD_KILL: self._pthread_kill,
+            _REAL_RAISE_SIGNAL: self._inside(self._raise_signal, _REAL_RAISE_SIGNAL),
             **{real: self._refusing_wait(name, real) for name, real in _REAL_SIGNAL_WAITS.items()},
         }
 
@@ -181,6 +184,10 @@ class System:
                 f"signal.pthread_kill({thread_id}, {int(signalnum)}): {thread_id} is not a thread of this "
                 "simulation; a signal from inside a simulation never reaches a real thread."
             )
+
+    def _raise_signal(self, signalnum: int, /) -> None:
+        """Send the own process a signal, as ``signal.raise_signal``."""
+        self.deliver(self._process(), int(signalnum))
 
     def deliver(self, process: Process, number: int) -> None:
         """Act on a signal: the process's handler, or the signal's default action."""

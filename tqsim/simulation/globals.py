@@ -99,7 +99,7 @@ class ModuleGlobals:
         self.changed[name] = None
         _logger.warning(
             "Task code changed the module global %s. Simulated processes share it, processes in production do not; "
-            "open the simulation with isolate_globals=True to give each its own.",
+            "give each its own with isolate_globals=True, or isolate_globals = true in a scenario's file.",
             name,
         )
 

@@ -58,7 +58,11 @@ class WorkerHandle:
         self._program.kill()
 
     def kill_child(self, index: int = 0) -> None:
-        """End one child of its pool at once; the worker reports ``WorkerLostError`` and replaces it."""
+        """End one child of its pool at once.
+
+        The worker notices at the next ring of its pool's timer, up to five seconds later, as a real one mostly
+        does; then it stores ``WorkerLostError`` for the task of the child, and replaces it.
+        """
         self._require_open()
         self._program.kill_child(index)
 

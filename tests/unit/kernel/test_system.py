@@ -121,7 +121,7 @@ def test_an_ignored_signal_does_nothing_but_sigkill_cannot_be_ignored() -> None:
         assert (survived, process.exit_code) == (True, -9)
 
 
-@pytest.mark.parametrize(("ways", "code"), [("_exit", 3), ("abort", -6), ("kill", -9)])
+@pytest.mark.parametrize(("ways", "code"), [("_exit", 3), ("abort", -6), ("kill", -9), ("raise_signal", -15)])
 def test_a_process_that_ends_itself_runs_no_finally_and_ends_alone(ways: str, code: int) -> None:
     log: list[str] = []
     with kernel() as simulation:
@@ -134,6 +134,8 @@ def test_a_process_that_ends_itself_runs_no_finally_and_ends_alone(ways: str, co
                     os._exit(3)
                 elif ways == "abort":
                     os.abort()
+                elif ways == "raise_signal":
+                    signal.raise_signal(signal.SIGTERM)
                 else:
                     os.kill(os.getpid(), signal.SIGKILL)
                 log.append("went on")
@@ -218,7 +220,15 @@ def test_everything_of_the_system_is_put_back() -> None:
         functions = ("getpid", "getppid", "kill", "killpg", "_exit", "abort", "fork", "system", "posix_spawn", "execv")
         parts = [getattr(os, name) for name in functions]
         waits = [signal.pause, signal.sigwait, signal.sigwaitinfo, signal.sigtimedwait]
-        return [*parts, *waits, signal.signal, signal.getsignal, signal.alarm, subprocess.Popen.__init__]
+        return [
+            *parts,
+            *waits,
+            signal.raise_signal,
+            signal.signal,
+            signal.getsignal,
+            signal.alarm,
+            subprocess.Popen.__init__,
+        ]
 
     before = names()
     with kernel():

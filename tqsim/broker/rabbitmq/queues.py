@@ -295,7 +295,19 @@ class Queue:
         self.touch()
         return False
 
+    def begin(self) -> None:
+        """Begin to be there: the queue is new, or the server has come up again."""
+        self.touch()
+
+    def declare_again(self) -> None:
+        """Take notice of a declaration of what exists, which counts as use."""
+        self.touch()
+
     def touch(self) -> None:
         """Start the ``x-expires`` period again, if the queue has one and no consumer."""
         if self.expires_us is not None and not self.rota:
-            self._context.deadlines.set(self, self._context.now() + self.expires_us)
+            self._context.deadlines.set(self, self._expiry_us(self._context.now() + self.expires_us))
+
+    def _expiry_us(self, due_us: int) -> int:
+        """Return when the queue goes whose period ends at ``due_us``."""
+        return due_us

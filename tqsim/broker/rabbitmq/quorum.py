@@ -30,6 +30,8 @@ from tqsim.broker.rabbitmq.refusals import RESOURCE_LOCKED, refuse
 __all__ = ["QuorumQueue", "QuorumReady", "QuorumRota", "TwoClassReady"]
 
 _UNLIMITED: Final = 2_000  # the credit of a consumer without prefetch
+# Measured on 3.10: an unused queue went 5.02, 10.03 and 15.04 seconds after its declaration (quorum_tick_interval).
+_LOOK_US: Final = 5_000_000
 _DELIVERY_LIMIT: Final = 20
 _HIGH_FROM: Final = 5
 _HIGH_IN_A_ROW: Final = 2
@@ -146,7 +148,19 @@ class QuorumQueue(Queue):
 
     knows_global_qos: ClassVar[bool] = False
 
-    __slots__ = ("delivery_limit",)
+    __slots__ = ("_began_us", "delivery_limit")
+
+    def begin(self) -> None:
+        """Begin to be there, and to look every five seconds whether the queue has expired."""
+        self._began_us = self._context.now()
+        super().begin()
+
+    def declare_again(self) -> None:
+        """Take no notice: only fetching and the end of a consumer count as use (measured on 3.10)."""
+
+    def _expiry_us(self, due_us: int) -> int:
+        looks = -(-(due_us - self._began_us) // _LOOK_US)  # the first that is not before
+        return self._began_us + looks * _LOOK_US
 
     def _new_rota(self) -> Rota:
         # Measured on 3.10: the next single consumer is the one that came first, whatever its priority.

@@ -190,7 +190,7 @@ class Server:
         self.is_running = True
         for vhost in self._vhosts.values():
             for queue in vhost.queues.values():
-                queue.touch()
+                queue.begin()
                 queue.run_again()
         self._observe("server.started")
 

@@ -110,7 +110,7 @@ class Topology(ABC):
         """
         if passive:
             found = self.virtual_host.find_queue(queue, self.connection)
-            found.touch()
+            found.declare_again()
         else:
             found = self.virtual_host.declare_queue(
                 queue,

@@ -28,11 +28,12 @@ def test_an_unknown_version_is_a_usage_error() -> None:
     assert str(unsupported.value) == "version='3.9' is not simulated; expected one of 3.10, 3.12, 3.13, 4.0, 4.1."
 
 
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
 @pytest.mark.parametrize(("version", "closes"), [("3.10", False), ("3.12", True), ("4.1", True)])
-def test_a_queue_may_have_a_consumer_timeout_of_its_own(version: str, closes: bool) -> None:
+def test_a_queue_may_have_a_consumer_timeout_of_its_own(version: str, closes: bool, kind: str) -> None:
     world = World(Settings(version=version))
     channel = world.channel()
-    channel.queue_declare("q", arguments={"x-consumer-timeout": 90_000})
+    channel.queue_declare("q", durable=True, arguments={"x-queue-type": kind, "x-consumer-timeout": 90_000})
     publish(channel, "q", "1")
     channel.basic_get("q")
     world.advance(61_000_000)
