@@ -17,6 +17,8 @@ import pytest
 import redis
 from amqp.exceptions import ConnectionForced
 from celery import Celery
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import tqsim
 from tests.conformance.network import RealNetwork
@@ -391,6 +393,20 @@ def test_redis_does_what_the_client_has_given_up(redis_net: Net) -> None:
         redis_net.mend()
         time.sleep(3)  # until TCP has sent it again
         assert client.get("n") == b"1"
+        client.close()
+
+    redis_net.run(body)
+
+
+def test_connecting_to_redis_over_a_cut_times_out(redis_net: Net) -> None:
+    def body() -> None:
+        redis_net.cut()
+        client = redis.Redis.from_url(redis_net.redis, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
+        begin = time.monotonic()
+        with pytest.raises(redis.TimeoutError, match="Timeout connecting to server"):
+            client.ping()
+        assert 0.95 <= time.monotonic() - begin <= 1.5
+        redis_net.mend()
         client.close()
 
     redis_net.run(body)

@@ -139,6 +139,25 @@ def test_a_worker_in_a_partition_goes_on_when_it_is_over() -> None:
         assert sim.history.task(result.id).attempts[0].outcome == "succeeded"
 
 
+def test_a_worker_whose_connections_are_lost_on_the_path_is_deaf_until_tcp_gives_up() -> None:
+    """kombu's BRPOP waits without a timeout of its own; only the 15 minutes of TCP end it (tcp(7), tcp_retries2)."""
+    app = _app(options={"visibility_timeout": 60})
+    with tqsim.Simulation(app) as sim:
+        worker = sim.worker("w1", concurrency=1)
+        sim.run(for_=1)
+        sim.faults.add(faults.half_open("w1", at=0))
+        sim.run(for_=5)
+        lost, later = (app.tasks["rest"].delay(1) for _ in range(2))
+        sim.run(for_="10m")
+        assert [sim.history.task(result.id).attempts for result in (lost, later)] == [(), ()]
+        sim.run(for_="10m")
+        assert worker.is_alive
+        attempt = sim.history.task(later.id).attempts[0]
+        assert attempt.outcome == "succeeded"
+        assert 900 < (attempt.received or 0) < 1_000
+        assert sim.history.task(lost.id).attempts == ()
+
+
 def test_asyncio_clients_have_the_same_links() -> None:
     app = _app()
 
