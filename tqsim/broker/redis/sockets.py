@@ -40,6 +40,7 @@ class SimulatedSocket:
         self.read_to = 0
         self._is_open = True
         self._has_ended = False
+        self._may_send_once = False
         fiber = self._loop.current or self._loop.main
         self._process = fiber.process
         self._wire = kernel.wires.new(self._is_readable)
@@ -69,6 +70,8 @@ class SimulatedSocket:
     def hang_up(self) -> None:
         """Take note that the server has closed the connection."""
         self._has_ended = True
+        # TCP finds out by sending: the first piece goes off, and is answered with a reset (tcp(7)).
+        self._may_send_once = True
         self._wire.notify()
 
     @property
@@ -104,6 +107,9 @@ class SimulatedSocket:
         if self._is_over():
             return
         if self._has_ended:
+            if self._may_send_once:
+                self._may_send_once = False
+                return
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         fiber = self._loop.current
         if fiber is None:
@@ -202,6 +208,7 @@ class SimulatedSocket:
 
     def _abort(self) -> None:
         self._has_ended = True
+        self._may_send_once = False
         if not self._loop.is_closed:
             self._server.feed(self._session, None)
             self._wire.notify()
