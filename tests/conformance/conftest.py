@@ -1,4 +1,4 @@
-"""The two arms of the conformance tests: tqsim's machine always, a real RabbitMQ when one answers."""
+"""The arms of the conformance tests: tqsim always, a real RabbitMQ when one answers, a real Redis of the tests' own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from tests.conformance.rabbitmq_arms import Arm
 from tests.conformance.rabbitmq_machine_arm import MachineArm
 from tests.conformance.rabbitmq_server_arm import ServerArm, Site
+from tests.conformance.redis_server_arm import RealRedis
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,16 @@ def rabbitmq_site() -> Iterator[Site]:
     site = Site()
     yield site
     site.close()
+
+
+@pytest.fixture(scope="session")
+def real_redis() -> Iterator[RealRedis]:
+    """A real Redis of the tests' own; skips, with the reason, where there is none."""
+    missing = RealRedis.missing()
+    if missing is not None:
+        pytest.skip(missing)
+    with RealRedis() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

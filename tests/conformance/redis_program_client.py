@@ -14,11 +14,12 @@ import kombu
 from tests.conformance.redis_program_arms import DATABASE, Arm
 from tests.conformance.redis_programs import ClientOptions, KombuProgram
 
-__all__ = ["ProgramClient", "pause"]
+__all__ = ["BETWEEN_S", "ProgramClient", "pause"]
 
 _EVENTS_MAX: Final = 200
-#: Between two deliveries, so that they are recorded with different moments: virtual time stands still in a program.
-_BETWEEN_S: Final = 0.001
+#: Between two steps or deliveries, so that they are recorded with different moments: virtual time stands still in a
+#: program, and among equal scores a sorted set goes by the tags, which are random.
+BETWEEN_S: Final = 0.001
 
 
 def pause(seconds: float) -> None:
@@ -61,6 +62,8 @@ class ProgramClient:
             if self._connection is None:
                 url = f"redis://127.0.0.1:{self._arm.port}/{DATABASE}"
                 self._connection = kombu.Connection(url, transport_options=self._options)
+                cycle = self._connection.transport.cycle
+                cycle.poller = _InOrder(cycle)
             self._channel = self._connection.channel()
             self._consumers = []
         return self._channel
@@ -84,7 +87,7 @@ class ProgramClient:
 
     def get(self, channel: Any, queue: str, no_ack: bool) -> None:
         """Fetch one message."""
-        pause(_BETWEEN_S)
+        pause(BETWEEN_S)
         message = channel.basic_get(queue, no_ack)
         if message is not None:
             self._see("get", message)
@@ -106,7 +109,7 @@ class ProgramClient:
         if self._channel is None or self._channel.closed:
             return
         for _ in range(_EVENTS_MAX):
-            pause(_BETWEEN_S)
+            pause(BETWEEN_S)
             self._connection.transport.cycle.on_poll_start()
             if not self._arm.is_stopped:
                 self._arm.settle()
@@ -114,7 +117,7 @@ class ProgramClient:
                 self._connection.drain_events(timeout=0)
             except TimeoutError:
                 return
-        raise AssertionError(f"{self.name} has events without end")
+        raise RuntimeError(f"{self.name} has events without end")
 
     def close_channel(self) -> None:
         """Close the channel."""
@@ -123,10 +126,14 @@ class ProgramClient:
             self._channel.close()
 
     def close_connection(self) -> None:
-        """Close the connection."""
+        """Close the connection; the next step of this client opens another."""
         if self._connection is not None:
             self._end_pop()
-            self._connection.close()
+            try:
+                self._connection.close()
+            finally:
+                self._forget_finalizers()
+                self._connection = self._channel = None
 
     def _end_pop(self) -> None:
         """End the outstanding pop as its timeout would, which a closing channel waits for (``Channel.close``)."""
@@ -149,13 +156,17 @@ class ProgramClient:
 
     def kill(self) -> None:
         """Close the sockets, and forget the rest."""
-        for channel in self._channels():
-            if channel._qos is not None:
-                channel._qos._on_collect.cancel()  # would restore at the interpreter's exit
+        self._forget_finalizers()
         for link in self._links():
             link.disconnect()
         self._connection = self._channel = None
         self._consumers, self._messages = [], []
+
+    def _forget_finalizers(self) -> None:
+        """A real channel that was not closed in order would restore its messages at the interpreter's exit."""
+        for channel in self._channels():
+            if channel._qos is not None:
+                channel._qos._on_collect.cancel()
 
     def _channels(self) -> list[Any]:
         transport = None if self._connection is None else self._connection._transport
@@ -164,6 +175,22 @@ class ProgramClient:
     def _links(self) -> list[Any]:
         pools = [pool for channel in self._channels() for pool in (channel._pool, channel._async_pool) if pool]
         return [link for pool in pools for link in (*pool._available_connections, *pool._in_use_connections)]
+
+
+class _InOrder:
+    """A poller that tells of queues before it tells of fanouts: epoll(7) promises no order of what is ready at once."""
+
+    def __init__(self, cycle: Any) -> None:
+        self._cycle = cycle
+        self._poller = cycle.poller
+
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Poll, as of kombu's pollers."""
+        kinds = {fd: kind for fd, (_, kind) in self._cycle._fd_to_chan.items()}
+        return sorted(self._poller.poll(timeout) or (), key=lambda event: kinds.get(event[0], ""))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poller, name)
 
 
 def _port_of(link: Any) -> int:

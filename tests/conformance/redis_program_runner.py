@@ -14,8 +14,8 @@ import kombu
 
 from tests.conformance import redis_programs as steps
 from tests.conformance.redis_keys import Names, key_space
-from tests.conformance.redis_program_arms import DATABASE, Arm, plain_client
-from tests.conformance.redis_program_client import ProgramClient, pause
+from tests.conformance.redis_program_arms import Arm, plain_client
+from tests.conformance.redis_program_client import BETWEEN_S, ProgramClient, pause
 from tests.conformance.redis_programs import EXCHANGES, QUEUES, KombuProgram, KombuStep
 
 __all__ = ["REFUSED", "run_kombu_program"]
@@ -27,6 +27,7 @@ REFUSED: Final[MappingProxyType[str, Callable[[Any], Any]]] = MappingProxyType(
         "unbind an exchange": lambda channel: channel.exchange_unbind("d", "t"),
         "flow": lambda channel: channel.flow(False),
         "declare d as topic": lambda channel: channel.exchange_declare("d", "topic"),
+        "redeclare d": lambda channel: channel.exchange_declare("d", "direct", durable=True, arguments={"x": 1}),
         "find exchange x": lambda channel: channel.exchange_declare("x", passive=True),
         "bind to exchange x": lambda channel: channel.queue_bind("a", "x", "k"),
         "an unknown type": lambda channel: channel.exchange_declare("new", "headers") or channel.typeof("new"),
@@ -64,12 +65,14 @@ class _Run:
     def take(self, step: KombuStep) -> None:
         """Take one step, and note what came of it."""
         begin = len(self._record)
+        pause(BETWEEN_S)
         try:
             answer = getattr(self, f"_{type(step).__name__.lower()}")(step)
             self._record.append(f"{step}: {answer!r}")
         except Exception as error:
             self._record.append(f"{step}: {type(error).__module__}.{type(error).__qualname__}: {error}")
-        self._arm.settle() if not self._arm.is_stopped else None
+        if not self._arm.is_stopped:
+            self._arm.settle()
         self._record.append(f"  lists: {self._lengths()}")
         # Ids are named in the order in which they are seen, so before the next step.
         self._record[begin:] = [self._names.settled(line) for line in self._record[begin:]]

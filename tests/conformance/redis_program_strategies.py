@@ -12,31 +12,28 @@ from tests.conformance.redis_programs import EXCHANGES, QUEUES, ClientOptions, K
 
 __all__ = ["kombu_programs", "peaceful_kombu_programs"]
 
-_STEPS_MIN: Final = 8
-_STEPS_MAX: Final = 40
+_PARTS_MIN: Final = 4
+_PARTS_MAX: Final = 14
 _CLIENTS: Final = st.integers(0, 2)
 _INDEXES: Final = st.integers(0, 7)
-_QUEUES: Final = st.sampled_from(QUEUES)
+_QUEUES: Final = st.sampled_from(("a", "a", "b", "b", "c", "n"))
 _EXCHANGES: Final = st.sampled_from(tuple(EXCHANGES))
 _KEYS: Final = st.sampled_from(("k", "k.l", "k.#", "*.l", "#", ""))
+#: Keys that messages are sent with; of ``_KEYS`` some match them all.
+_ROUTED: Final = ("k", "k", "k.l", "l", "")
 _PRIORITIES: Final = st.sampled_from((None, 0, 3, 4, 9, 12, -1))
 _MOST_OFTEN_NOT: Final = st.sampled_from((False, False, True))
 
-_DECLARE: Final = st.builds(
-    steps.Declare, _CLIENTS, _QUEUES, _EXCHANGES, _KEYS, st.sampled_from((None, None, 3600)), _MOST_OFTEN_NOT
+_EXPIRY: Final = st.sampled_from((None, None, 3600))
+_ROUTES: Final = st.one_of(
+    st.tuples(st.sampled_from("abc"), st.sampled_from("dt"), _KEYS),
+    st.tuples(st.sampled_from("abc"), st.sampled_from("dt"), _KEYS),
+    st.tuples(st.sampled_from("nnnna"), st.just("f"), st.sampled_from(("", "", "k", "#"))),
 )
-_PUBLISH: Final = st.one_of(
-    st.builds(steps.Publish, _CLIENTS, st.just(""), _QUEUES, _PRIORITIES, st.sampled_from((None, "x"))),
-    st.builds(steps.Publish, _CLIENTS, _EXCHANGES, _KEYS, _PRIORITIES),
+_DECLARE: Final = st.tuples(_CLIENTS, _ROUTES, _EXPIRY, _MOST_OFTEN_NOT).map(
+    lambda drawn: steps.Declare(drawn[0], *drawn[1], *drawn[2:])
 )
-_CONSUME: Final = st.builds(steps.Consume, _CLIENTS, _QUEUES, _MOST_OFTEN_NOT)
 _DRAIN: Final = st.builds(steps.Drain, _CLIENTS)
-_GET: Final = st.builds(steps.Get, _CLIENTS, _QUEUES, _MOST_OFTEN_NOT)
-_SETTLE: Final = st.one_of(
-    st.builds(steps.Ack, _CLIENTS, _INDEXES),
-    st.builds(steps.Reject, _CLIENTS, _INDEXES, st.booleans()),
-    st.builds(steps.Recover, _CLIENTS, st.sampled_from((True, True, False))),
-)
 _CALM: Final = st.one_of(
     st.builds(steps.Cancel, _CLIENTS, _INDEXES),
     st.builds(steps.Prefetch, _CLIENTS, st.integers(0, 3)),
@@ -49,12 +46,6 @@ _LOSSES: Final = st.one_of(
     st.builds(steps.Delete, _CLIENTS, _QUEUES, st.booleans()),
     st.builds(steps.Unbind, _CLIENTS, _QUEUES, _EXCHANGES, _KEYS),
     st.builds(steps.DropExchange, _CLIENTS, _EXCHANGES),
-)
-_OVERDUE: Final = st.one_of(
-    st.builds(steps.Age, st.sampled_from((10, 4000))),
-    st.builds(steps.Sweep, _CLIENTS),
-    # At most two waits a program: they are real in one arm.
-    st.just(steps.Wait(0.003)),
 )
 _FAILURES: Final = st.one_of(
     st.builds(steps.Kill, _CLIENTS),
@@ -76,7 +67,9 @@ _RAW: Final = st.builds(
         )
     ),
 )  # fmt: skip
-_RESTART: Final = st.sampled_from(((steps.Stop(), steps.Start()), (steps.Stop(),), (steps.Start(),)))
+_RESTART: Final = st.sampled_from(
+    ((steps.Stop(), steps.Start()), (steps.Stop(), steps.Start()), (steps.Stop(),), (steps.Start(),))
+)
 #: Longer than the visibility timeout and the pop of ``_IMPATIENT``, by enough for a slow machine.
 _LONG_WAIT: Final = (steps.Wait(1.3),)
 _IMPATIENT: Final = st.builds(
@@ -94,29 +87,106 @@ _PATIENT: Final = st.builds(
 )
 
 
-def _one(step: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
-    return st.tuples(step)
+def _parts(step: st.SearchStrategy[Any], most: int = 1) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(step, min_size=1, max_size=most).map(tuple)
+
+
+@st.composite
+def _sendings(draw: st.DrawFn) -> tuple[Any, ...]:
+    """Some messages in a row by one client, to one queue or by way of an exchange."""
+    if draw(st.booleans()):
+        return _sent(draw, draw(_CLIENTS), draw(_QUEUES))
+    client, exchange = draw(_CLIENTS), draw(_EXCHANGES)
+    keys = draw(st.lists(st.sampled_from(_ROUTED), min_size=1, max_size=3))
+    return tuple(steps.Publish(client, exchange, key, draw(_PRIORITIES)) for key in keys)
+
+
+def _sent(draw: st.DrawFn, client: int, queue: str) -> tuple[Any, ...]:
+    return tuple(
+        steps.Publish(client, "", queue, priority, draw(st.sampled_from((None, None, "x"))))
+        for priority in draw(st.lists(_PRIORITIES, min_size=1, max_size=4))
+    )
+
+
+@st.composite
+def _receipts(draw: st.DrawFn) -> tuple[Any, ...]:
+    """One client consumes a queue, or fetches from it, and settles some of what it sees."""
+    return _received(draw, draw(_CLIENTS), draw(_QUEUES))
+
+
+def _received(draw: st.DrawFn, client: int, queue: str) -> tuple[Any, ...]:
+    taken: list[Any] = []
+    if draw(st.integers(0, 3)):
+        if not draw(st.integers(0, 3)):
+            taken.append(steps.Prefetch(client, draw(st.integers(0, 3))))
+        taken += [steps.Consume(client, queue, draw(_MOST_OFTEN_NOT)), steps.Drain(client)]
+    else:
+        taken += [steps.Get(client, queue, draw(_MOST_OFTEN_NOT))] * draw(st.integers(1, 3))
+    return (*taken, *(draw(_settling(st.just(client))) for _ in range(draw(st.integers(0, 2)))))
+
+
+@st.composite
+def _transfers(draw: st.DrawFn) -> tuple[Any, ...]:
+    """Messages to a queue, and somebody who takes them; the other way round where that one waits already."""
+    queue, sender, receiver = draw(_QUEUES), draw(_CLIENTS), draw(_CLIENTS)
+    sent, received = _sent(draw, sender, queue), _received(draw, receiver, queue)
+    return (*sent, *received) if draw(st.booleans()) else (*received, *sent, steps.Drain(receiver))
+
+
+def _settling(clients: st.SearchStrategy[int]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        st.builds(steps.Ack, clients, _INDEXES),
+        st.builds(steps.Reject, clients, _INDEXES, st.booleans()),
+        st.builds(steps.Recover, clients, st.sampled_from((True, True, True, False))),
+    )
+
+
+@st.composite
+def _overdue(draw: st.DrawFn) -> tuple[Any, ...]:
+    """What is unacknowledged becomes old, and somebody looks."""
+    return (steps.Age(draw(st.sampled_from((4000, 4000, 10)))), steps.Sweep(draw(_CLIENTS)))
 
 
 _COMMON: Final = (
-    _one(_DECLARE), _one(_PUBLISH), _one(_PUBLISH), _one(_PUBLISH), _one(_CONSUME), _one(_DRAIN), _one(_DRAIN),
-    _one(_GET), _one(_SETTLE), _one(_SETTLE), _one(_CALM), _one(_OVERDUE),
+    _parts(_DECLARE, 2), _sendings(), _sendings(), _sendings(), _receipts(), _receipts(), _transfers(), _transfers(),
+    _transfers(), _parts(_settling(_CLIENTS), 2), _parts(_DRAIN), _parts(_CALM), _overdue(),
 )  # fmt: skip
+
+
+@st.composite
+def _topologies(draw: st.DrawFn) -> tuple[Any, ...]:
+    """What programs begin with: all exchanges bound, and somebody who listens to the fanout; or anything."""
+    if not draw(st.integers(0, 3)):
+        return tuple(draw(st.lists(_DECLARE, max_size=4)))
+    first, second = draw(st.permutations("abc"))[:2]
+    expires_s = draw(_EXPIRY)
+    bound = ((first, "d", "k"), (second, "t", "k.#"), ("n", "f", ""))
+    listening = draw(_CLIENTS)
+    return (
+        *(steps.Declare(client, *route, expires_s) for route in bound for client in (0, 1, 2)),
+        steps.Consume(listening, "n"),
+        steps.Drain(listening),
+    )
+
+
+def _drawn(draw: st.DrawFn, parts: tuple[st.SearchStrategy[Any], ...]) -> list[tuple[Any, ...]]:
+    """Parts of a program; which kind comes next is drawn evenly, where ``one_of`` prefers what is simple."""
+    count = draw(st.integers(_PARTS_MIN, _PARTS_MAX))
+    return [draw(_topologies()), *(draw(draw(st.sampled_from(parts))) for _ in range(count))]
 
 
 @st.composite
 def kombu_programs(draw: st.DrawFn) -> KombuProgram:
     """Any program; one in twelve restarts the server, and one in twenty waits for its visibility timeout."""
-    parts = [*_COMMON, _one(_LOSSES), _one(_FAILURES), _one(_RAW)]
-    is_impatient = draw(st.integers(0, 19)) == 19
-    restarts = draw(st.integers(0, 11)) == 11
+    is_impatient = draw(st.integers(0, 19)) == 7
+    restarts = draw(st.integers(0, 11)) == 7
     options = _IMPATIENT if is_impatient else _PATIENT
-    drawn = draw(st.lists(st.one_of(*parts), min_size=_STEPS_MIN, max_size=_STEPS_MAX))
+    drawn = _drawn(draw, (*_COMMON, _parts(_LOSSES), _parts(_FAILURES), _parts(_RAW)))
     for rare in (*[_LONG_WAIT] * is_impatient, *([draw(_RESTART), draw(_RESTART)] if restarts else [])):
         drawn.insert(draw(st.integers(0, len(drawn))), rare)
     return KombuProgram(
         steps=tuple(step for part in drawn for step in part),
-        clients=tuple(draw(st.lists(options, min_size=1, max_size=3))),
+        clients=tuple(draw(st.lists(options, min_size=2, max_size=3))),
         prefix=draw(st.sampled_from(("", "", "shop:"))),
         priority_steps=draw(st.sampled_from(((0, 3, 6, 9), (0,), (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)))),
         persistence=draw(st.sampled_from(("none", "rdb", "aof"))) if restarts else "none",
@@ -125,9 +195,11 @@ def kombu_programs(draw: st.DrawFn) -> KombuProgram:
 
 @st.composite
 def peaceful_kombu_programs(draw: st.DrawFn) -> KombuProgram:
-    """A program in which no message may be lost: nothing is purged, killed, restarted or touched from outside."""
-    drawn = draw(st.lists(st.one_of(*_COMMON), min_size=_STEPS_MIN, max_size=_STEPS_MAX))
-    return KombuProgram(
-        steps=tuple(step for part in drawn for step in part),
-        clients=tuple(draw(st.lists(_PATIENT, min_size=1, max_size=3))),
-    )
+    """A program in which no message may be lost: nothing is purged, killed, restarted or touched from outside.
+
+    At the end every client takes in what was popped for it.
+    """
+    clients = tuple(draw(st.lists(_PATIENT, min_size=2, max_size=3)))
+    last = [(steps.Prefetch(client, 0), steps.Drain(client)) for client in range(len(clients))]
+    drawn = [*_drawn(draw, _COMMON), *last]
+    return KombuProgram(steps=tuple(step for part in drawn for step in part), clients=clients)

@@ -16,7 +16,8 @@ __all__ = [
     "Purge", "Raw", "Recover", "Refused", "Reject", "Reset", "Size", "Start", "Stop", "Sweep", "Unbind", "Wait",
 ]  # fmt: skip
 
-QUEUES: Final = ("a", "b", "c")
+#: Only ``n`` is bound to a fanout exchange in most programs: a client that knows of that listens, and pops no more.
+QUEUES: Final = ("a", "b", "c", "n")
 #: By name, their types.
 EXCHANGES: Final = {"d": "direct", "t": "topic", "f": "fanout"}
 
