@@ -10,6 +10,7 @@ import time
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
+import kombu.transport.redis
 import redis
 from celery import Celery
 from redis.backoff import NoBackoff
@@ -96,6 +97,7 @@ class RealArm:
 
     def __enter__(self) -> Self:
         self._server.flush()
+        kombu.transport.redis.Channel._fanout_queues.clear()  # of the process, where each program has one of its own
         self.admin = plain_client(self.port)
         self._keep(self._persistence)
         return self

@@ -54,6 +54,7 @@ def _search(
     @settings(
         max_examples=_SEARCH,
         database=None,
+        deadline=None,
         phases=phases,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     )

@@ -97,7 +97,7 @@ def _sendings(draw: st.DrawFn) -> tuple[Any, ...]:
     if draw(st.booleans()):
         return _sent(draw, draw(_CLIENTS), draw(_QUEUES))
     client, exchange = draw(_CLIENTS), draw(_EXCHANGES)
-    keys = draw(st.lists(st.sampled_from(_ROUTED), min_size=1, max_size=3))
+    keys = draw(st.lists(st.sampled_from(("", "", "k") if exchange == "f" else _ROUTED), min_size=1, max_size=3))
     return tuple(steps.Publish(client, exchange, key, draw(_PRIORITIES)) for key in keys)
 
 
@@ -172,7 +172,7 @@ def _topologies(draw: st.DrawFn) -> tuple[Any, ...]:
 def _drawn(draw: st.DrawFn, parts: tuple[st.SearchStrategy[Any], ...]) -> list[tuple[Any, ...]]:
     """Parts of a program; which kind comes next is drawn evenly, where ``one_of`` prefers what is simple."""
     count = draw(st.integers(_PARTS_MIN, _PARTS_MAX))
-    return [draw(_topologies()), *(draw(draw(st.sampled_from(parts))) for _ in range(count))]
+    return [draw(_topologies()), draw(_transfers()), *(draw(draw(st.sampled_from(parts))) for _ in range(count))]
 
 
 @st.composite
