@@ -15,7 +15,8 @@ from fakeredis._command_args_parsing import Timeout
 from fakeredis._commands import Key, Signature
 from fakeredis._core import CommandItem
 from fakeredis._helpers import OK, NoResponse, SimpleError, SimpleString, compile_pattern
-from fakeredis._socket import FakeSocket
+
+from tqsim.broker.redis.scripts import ScriptCommands
 
 __all__ = ["EXTRA_COMMANDS", "LISTS_OR_NOTHING", "SETS", "TEXTS", "RedisCommands"]
 
@@ -57,7 +58,7 @@ _DEFAULTS: Final = MappingProxyType(
 )
 
 
-class RedisCommands(FakeSocket):
+class RedisCommands(ScriptCommands):
     """fakeredis's commands, some of them as the real server has them."""
 
     def _wait_for(self, keys: list[bytes], attempt: Callable[[list[bytes], bool], Any], timeout: float) -> Any:
