@@ -56,7 +56,7 @@ TEMPLATES: Final = tuple(
     ZRANGE {zset} i i | ZRANGE {zset} i i WITHSCORES | ZRANGE {zset} i i REV | ZREVRANGE {zset} i i
     ZRANGEBYSCORE {zset} r r | ZRANGEBYSCORE {zset} -inf +inf LIMIT 0 n | ZREVRANGEBYSCORE {zset} r r WITHSCORES
     ZRANGE {zset} r r BYSCORE | ZCOUNT {zset} r r | ZRANK {zset} m | ZREVRANK {zset} m | ZPOPMIN {zset} | ZPOPMAX {zset} n
-    ZREMRANGEBYSCORE {zset} r r | ZREMRANGEBYRANK {zset} i i | ZRANGEBYLEX {zset} - + | ZLEXCOUNT {zset} [a (c
+    ZREMRANGEBYSCORE {zset} r r | ZREMRANGEBYRANK {zset} i i
     ZUNIONSTORE other 2 {zset} {zset} | ZINTERSTORE other 1 {zset} WEIGHTS n | ZRANGESTORE other {zset} i i
     ZUNION 2 {zset} other WITHSCORES | ZINTER 1 {zset} | ZDIFF 2 {zset} other | ZMPOP 1 {zset} MIN COUNT n
     XADD {stream} id f v | XADD {stream} * f v | XADD {stream} MAXLEN 2 * f v | XLEN {stream} | XRANGE {stream} - +
@@ -71,8 +71,7 @@ TEMPLATES: Final = tuple(
     SORT {list} ALPHA | SORT {list} DESC | SORT {list} LIMIT 0 n
     ECHO v | PING | PING v | SELECT 10 | FLUSHDB | PUBLISH ch v | PUBSUB NUMSUB ch | PUBSUB CHANNELS | PUBSUB NUMPAT
     EVALSHA ffffffffffffffffffffffffffffffffffffffff 0 | SCRIPT EXISTS ffffffffffffffffffffffffffffffffffffffff
-    CLIENT GETNAME | CLIENT SETNAME v | MULTI2 | OBJECT2 x | CONFIG GET maxmemory
-    PFADD other v v | PFCOUNT other
+    CLIENT GETNAME | CLIENT SETNAME v | CONFIG GET maxmemory
     """.replace("\n", "|").split("|")
     if line.strip()
 )

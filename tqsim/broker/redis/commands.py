@@ -6,19 +6,22 @@ Found and held by ``tests/conformance/test_redis_traces.py``; what is left is li
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Any, Final
 
 from fakeredis import _msgs as messages
-from fakeredis._command_args_parsing import Timeout
+from fakeredis._command_args_parsing import Int, Timeout
 from fakeredis._commands import Key, Signature
 from fakeredis._core import CommandItem
+from fakeredis._core._database import delete_keys
 from fakeredis._helpers import OK, NoResponse, SimpleError, SimpleString, compile_pattern
+from fakeredis.model import ExpiringMembersSet
 
 from tqsim.broker.redis.scripts import ScriptCommands
 
-__all__ = ["EXTRA_COMMANDS", "LISTS_OR_NOTHING", "SETS", "TEXTS", "RedisCommands"]
+__all__ = ["EXTRA_COMMANDS", "LISTS_OR_NOTHING", "SETS", "RedisCommands", "text_of"]
 
 _FIXED: Any = (Key(),)
 _MOVE: Any = (bytes, bytes, bytes, bytes, Timeout)
@@ -26,6 +29,7 @@ _MOVE: Any = (bytes, bytes, bytes, bytes, Timeout)
 EXTRA_COMMANDS: Final = MappingProxyType(
     {
         "blmove": Signature("blmove", "blmove", _MOVE, flags=messages.FLAG_NO_SCRIPT),
+        "sintercard": Signature("sintercard", "sintercard", (Int,), (bytes,)),
         "touch": Signature("touch", "touch", _FIXED, _FIXED),
         "config get": Signature("config get", "config_get", (bytes,), (bytes,)),
         "wait": Signature("wait", "wait", (bytes, bytes)),  # type: ignore[arg-type]
@@ -33,17 +37,17 @@ EXTRA_COMMANDS: Final = MappingProxyType(
 )
 #: Commands whose nothing is a list that is not there, and not a string.
 LISTS_OR_NOTHING: Final = frozenset(
-    {"blmpop", "blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin", "exec", "lmpop", "xread", "xreadgroup"}
+    {"blmpop", "blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin", "exec", "lmpop", "xrange", "xread", "xreadgroup", "xrevrange"}
 )
 #: Commands that answer with a set in RESP3.
 SETS: Final = frozenset({"sdiff", "sinter", "smembers", "sunion"})
 #: What a command says, and what the real one does.
-TEXTS: Final = MappingProxyType(
+_TEXTS: Final = MappingProxyType(
     {
-        ("set", messages.INVALID_EXPIRE_MSG.format("set")): "ERR invalid expire time in 'set' command",
         ("xgroup create", messages.XGROUP_BUSYGROUP): "BUSYGROUP Consumer Group name already exists",
     }
 )
+_NO_TIME: Final = re.compile(r"ERR invalid expire time in (\w+)")
 _DIGITS_MAX: Final = 9
 _DEFAULTS: Final = MappingProxyType(
     {
@@ -65,6 +69,13 @@ class RedisCommands(ScriptCommands):
         """Block until ``attempt(keys, is_first)`` gives something; a key that is ready is tried by itself."""
         raise NotImplementedError
 
+    def _expireat(self, key: CommandItem, timestamp: float, *args: bytes) -> int:
+        """EXPIRE and its kin, which delete a key whose time is over (expire.c, ``checkAlreadyExpired``)."""
+        is_set = super()._expireat(key, timestamp, *args)
+        if is_set and timestamp <= self._db.time:
+            delete_keys(key)
+        return is_set
+
     # -- lists --------------------------------------------------------------------------------
 
     def _bpop(self, args: Any, op: Callable[[list[bytes]], bytes]) -> Any:
@@ -74,6 +85,23 @@ class RedisCommands(ScriptCommands):
             return self._bpop_pass(among, op, is_first)
 
         return self._wait_for(keys, attempt, _timeout(text))
+
+    def _lmpop(self, keys: Any, count: int, direction_left: bool, first_pass: bool) -> Any:
+        popped = super()._lmpop(keys, count, direction_left, first_pass)
+        if popped is not None and not self._db[popped[0]].value:
+            del self._db[popped[0]]
+        return popped
+
+    def getex(self, key: CommandItem, *args: bytes) -> Any:
+        """GETEX, which says nothing about a time that nothing would have."""
+        return super().getex(key, *args) if key else None
+
+    def sintercard(self, numkeys: int, *args: bytes) -> int:
+        """SINTERCARD: nothing is in common with a set that is not there."""
+        items = [self._db.get(key) for key in args[:numkeys]]
+        if any(item is not None and type(item.value) is not ExpiringMembersSet for item in items):
+            raise SimpleError(messages.WRONGTYPE_MSG)
+        return 0 if None in items else super().sintercard(numkeys, *args)
 
     def blmove(self, source: bytes, target: bytes, src: Any, dst: Any, timeout: float) -> Any:
         """BLMOVE; fakeredis does not wait for a list that is not there yet."""
@@ -96,6 +124,10 @@ class RedisCommands(ScriptCommands):
             return element
 
         return self._blocking(timeout, attempt)
+
+    def bitcount(self, key: CommandItem, *args: bytes) -> int:
+        """BITCOUNT: a key that is not there has no bits, whatever comes after it."""
+        return super().bitcount(key, *args) if key else 0
 
     # -- transactions and subscriptions -------------------------------------------------------
 
@@ -121,6 +153,24 @@ class RedisCommands(ScriptCommands):
         if len(args) < 3:
             raise SimpleError("ERR wrong number of arguments for 'xread' command")
         return super().xread(*args)
+
+    def xdel(self, key: CommandItem, *args: bytes) -> int:
+        """XDEL, which looks at the ids when there is a stream."""
+        return 0 if self._db.get(key.key) is None else super().xdel(key, *args)
+
+    def xinfo_groups(self, key: CommandItem) -> Any:
+        """XINFO GROUPS, by name."""
+        return sorted(super().xinfo_groups(key), key=repr)
+
+    def xrange(self, key: CommandItem, _min: Any, _max: Any, *args: bytes) -> Any:
+        """XRANGE: of a stream that is there, no entries at all are no list."""
+        found = super().xrange(key, _min, _max, *args)
+        return None if key and _asks_for_none(args) else found
+
+    def xrevrange(self, key: CommandItem, _min: Any, _max: Any, *args: bytes) -> Any:
+        """XREVRANGE, as XRANGE."""
+        found = super().xrevrange(key, _min, _max, *args)
+        return None if key and _asks_for_none(args) else found
 
     def _empty_stream_read_reply(self, result: Any) -> Any:
         return super()._empty_stream_read_reply(result) if result else None
@@ -157,6 +207,10 @@ class RedisCommands(ScriptCommands):
         answer: SimpleString = super().client_setname(value)
         return answer
 
+    def client_getname(self) -> bytes | None:
+        """CLIENT GETNAME: nothing, where none was set."""
+        return super().client_getname() or None
+
     def config_get(self, *patterns: bytes) -> Any:
         """CONFIG GET, of the settings that clients ask for."""
         settings = {**_DEFAULTS, **self._server.config}
@@ -178,6 +232,16 @@ class RedisCommands(ScriptCommands):
     def _auth(self, *args: bytes) -> SimpleString:
         """AUTH: whatever password the application has is right."""
         return OK
+
+
+def _asks_for_none(args: tuple[bytes, ...]) -> bool:
+    return len(args) == 2 and int(args[1]) <= 0
+
+
+def text_of(name: str, text: str) -> str:
+    """Return what the real server says where a command of fakeredis says ``text``."""
+    found = _NO_TIME.fullmatch(text)
+    return f"ERR invalid expire time in '{found[1]}' command" if found else _TEXTS.get((name, text), text)
 
 
 def _timeout(text: bytes) -> float:

@@ -16,6 +16,7 @@ from fakeredis._helpers import SimpleError
 
 from tqsim.broker.redis.commands import EXTRA_COMMANDS, LISTS_OR_NOTHING, SETS
 from tqsim.broker.redis.natives import NATIVES
+from tqsim.broker.redis.refusals import COUNTS, REFUSALS
 
 __all__ = ["CommandPlan", "Plans", "read_request"]
 
@@ -78,6 +79,7 @@ class CommandPlan:
         "lacks_list",
         "name",
         "native",
+        "refusal",
         "signature",
         "takes_bytes",
     )  # fmt: skip
@@ -91,6 +93,8 @@ class CommandPlan:
         self.signature = signature
         self.name = signature.name
         self.native = NATIVES.get((signature.name, count))
+        #: Raises what the real server says of arguments that it does not take.
+        self.refusal = REFUSALS.get(signature.name) if self.native is None else None
         self.function_name = signature.func_name
         self.forbids_script = messages.FLAG_NO_SCRIPT in signature.flags
         #: Never queued by MULTI.
@@ -174,13 +178,21 @@ class Plans:
         shape = (signature.name, count)
         plan = self._by_shape.get(shape)
         if plan is None:
-            try:
-                signature.check_arity([b""] * count, self._version)
-            except SimpleError:
-                shown = signature.name.replace(" ", "|")
-                raise SimpleError(f"ERR wrong number of arguments for '{shown}' command") from None
+            self._require_count(signature, count)
             plan = self._by_shape[shape] = CommandPlan(signature, count)
         return plan
+
+
+    def _require_count(self, signature: Signature, count: int) -> None:
+        least, most = COUNTS.get(signature.name, (0, None))
+        is_right = least <= count and (most is None or count <= most)
+        try:
+            signature.check_arity([b""] * count, self._version)
+        except SimpleError:
+            is_right = False
+        if not is_right:
+            shown = signature.name.replace(" ", "|")
+            raise SimpleError(f"ERR wrong number of arguments for '{shown}' command")
 
 
 def _signature(name: str, fields: list[bytes]) -> Signature:
@@ -192,7 +204,9 @@ def _signature(name: str, fields: list[bytes]) -> Signature:
 
 def _unknown(name: str, fields: list[bytes]) -> SimpleError:
     """The error of an unknown command or subcommand (server.c, ``commandCheckExistence``)."""
-    if name.partition(" ")[2]:
+    if len(fields) == 1 and name in COMMANDS_WITH_SUB:
+        return SimpleError(f"ERR wrong number of arguments for '{name}' command")
+    if " " in name:
         return SimpleError(f"ERR unknown subcommand '{_shown(fields[1])}'. Try {_shown(fields[0]).upper()} HELP.")
     shown = ""
     for field in fields[1:]:
