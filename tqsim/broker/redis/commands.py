@@ -17,8 +17,9 @@ from fakeredis._commands import Key, Signature
 from fakeredis._core import CommandItem
 from fakeredis._core._database import delete_keys
 from fakeredis._helpers import OK, NoResponse, SimpleError, SimpleString, compile_pattern
-from fakeredis.model import ExpiringMembersSet
+from fakeredis.model import ExpiringMembersSet, ZSet
 
+from tqsim.broker.redis.refusals import read_timeout
 from tqsim.broker.redis.scripts import ScriptCommands
 
 __all__ = ["EXTRA_COMMANDS", "LISTS_OR_NOTHING", "SETS", "RedisCommands", "text_of"]
@@ -30,6 +31,7 @@ EXTRA_COMMANDS: Final = MappingProxyType(
     {
         "blmove": Signature("blmove", "blmove", _MOVE, flags=messages.FLAG_NO_SCRIPT),
         "sintercard": Signature("sintercard", "sintercard", (Int,), (bytes,)),
+        "zrangestore": Signature("zrangestore", "zrangestore", (Key(), Key(ZSet), bytes, bytes), (bytes,)),
         "touch": Signature("touch", "touch", _FIXED, _FIXED),
         "config get": Signature("config get", "config_get", (bytes,), (bytes,)),
         "wait": Signature("wait", "wait", (bytes, bytes)),  # type: ignore[arg-type]
@@ -48,7 +50,6 @@ _TEXTS: Final = MappingProxyType(
     }
 )
 _NO_TIME: Final = re.compile(r"ERR invalid expire time in (\w+)")
-_DIGITS_MAX: Final = 9
 _DEFAULTS: Final = MappingProxyType(
     {
         b"appendonly": b"no",
@@ -84,9 +85,29 @@ class RedisCommands(ScriptCommands):
         def attempt(among: list[bytes], is_first: bool) -> Any:
             return self._bpop_pass(among, op, is_first)
 
-        return self._wait_for(keys, attempt, _timeout(text))
+        return self._wait_for(keys, attempt, read_timeout(text))
+
+    def _of_type(self, keys: Any, kind: type, *, is_first: bool) -> list[bytes]:
+        """The keys to pop from; a key of another type is refused at once, and wakes nobody later."""
+        found = []
+        for key in keys:
+            item = self._db.get(key)
+            if item is None:
+                continue
+            if type(item.value) is kind:
+                found.append(key)
+            elif is_first and not found:
+                raise SimpleError(messages.WRONGTYPE_MSG)
+        return found
+
+    def _bzpop(self, keys: Any, reverse: bool, first_pass: bool) -> Any:
+        return super()._bzpop(self._of_type(keys, ZSet, is_first=first_pass), reverse, first_pass)
+
+    def _zmpop(self, keys: Any, count: int, reverse: bool, first_pass: bool) -> Any:
+        return super()._zmpop(self._of_type(keys, ZSet, is_first=first_pass), count, reverse, first_pass)
 
     def _lmpop(self, keys: Any, count: int, direction_left: bool, first_pass: bool) -> Any:
+        keys = self._of_type(keys, list, is_first=first_pass)
         popped = super()._lmpop(keys, count, direction_left, first_pass)
         if popped is not None and not self._db[popped[0]].value:
             del self._db[popped[0]]
@@ -175,6 +196,13 @@ class RedisCommands(ScriptCommands):
     def _empty_stream_read_reply(self, result: Any) -> Any:
         return super()._empty_stream_read_reply(result) if result else None
 
+    def _xreadgroup(
+        self, consumer_name: bytes, group_params: Any, count: Any, noack: bool, min_idle_time: Any, first_pass: bool
+    ) -> Any:
+        """Read for a consumer; fakeredis would read at the first pass too, and forget what it read."""
+        found = super()._xreadgroup(consumer_name, group_params, count, noack, min_idle_time, False)
+        return found or None
+
     def _xreadgroup_reply(self, result: Any) -> Any:
         return super()._xreadgroup_reply(result) if result else None
 
@@ -242,13 +270,3 @@ def text_of(name: str, text: str) -> str:
     """Return what the real server says where a command of fakeredis says ``text``."""
     found = _NO_TIME.fullmatch(text)
     return f"ERR invalid expire time in '{found[1]}' command" if found else _TEXTS.get((name, text), text)
-
-
-def _timeout(text: bytes) -> float:
-    if text.isdigit() and len(text) <= _DIGITS_MAX:
-        return float(text)
-    try:
-        float(text)
-    except ValueError:
-        raise SimpleError("ERR timeout is not a float or out of range") from None
-    return float(Timeout.decode(text))

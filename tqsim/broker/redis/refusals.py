@@ -18,9 +18,10 @@ from fakeredis import _msgs as messages
 from fakeredis._helpers import SimpleError
 from fakeredis.model import ExpiringMembersSet, XStream, ZSet
 
-__all__ = ["COUNTS", "REFUSALS"]
+__all__ = ["COUNTS", "PAIRED", "REFUSALS", "read_timeout", "refuse_count", "unpaired"]
 
 _INTEGER: Final = re.compile(rb"0|-?[1-9]\d*")
+_DIGITS_MAX: Final = 9
 _INTEGER_MAX: Final = 2**63
 _SYNTAX: Final = "ERR syntax error"
 _NO_INTEGER: Final = "ERR value is not an integer or out of range"
@@ -38,6 +39,7 @@ _DIGEST: Final = 40
 _ENDS: Final = (b"LEFT", b"RIGHT")
 
 _Arguments = list[bytes]
+_Refusal = Callable[[Any, _Arguments], None]
 
 
 def _integer(text: bytes, complaint: str = _NO_INTEGER, low: int = -_INTEGER_MAX) -> int:
@@ -55,6 +57,24 @@ def _float(text: bytes, complaint: str) -> float:
     if number != number:
         raise SimpleError(complaint)
     return number
+
+
+def read_timeout(text: bytes) -> float:
+    """``getTimeoutFromObjectOrReply``, in seconds."""
+    if text.isdigit() and len(text) <= _DIGITS_MAX:
+        return float(text)
+    seconds = _float(text, "ERR timeout is not a float or out of range")
+    if seconds * 1000 >= _INTEGER_MAX:
+        raise SimpleError("ERR timeout is out of range")
+    if seconds < 0:
+        raise SimpleError("ERR timeout is negative")
+    return seconds
+
+
+def _timed(at: int, then: _Refusal | None, database: Any, arguments: _Arguments) -> None:
+    read_timeout(arguments[at])
+    if then is not None:
+        then(database, arguments)
 
 
 def _option(text: bytes) -> bytes:
@@ -181,6 +201,22 @@ def _mpop(at: int, ends: tuple[bytes, bytes], kind: type, database: Any, argumen
 def _lmove(database: Any, arguments: _Arguments) -> None:
     if _option(arguments[2]) not in _ENDS or _option(arguments[3]) not in _ENDS:
         raise SimpleError(_SYNTAX)
+    if len(arguments) == 5:
+        read_timeout(arguments[4])
+
+
+def _lpos(database: Any, arguments: _Arguments) -> None:
+    """``lposCommand``."""
+    rest = arguments[2:]
+    while rest:
+        if _option(rest.pop(0)) not in (b"RANK", b"COUNT", b"MAXLEN") or not rest:
+            raise SimpleError(_SYNTAX)
+        rest.pop(0)
+
+
+def _bitpos(database: Any, arguments: _Arguments) -> None:
+    if _integer(arguments[1]) not in (0, 1):
+        raise SimpleError("ERR The bit argument must be 1 or 0.")
 
 
 def _lindex(database: Any, arguments: _Arguments) -> None:
@@ -373,7 +409,8 @@ def _xread(is_group: bool, database: Any, arguments: _Arguments) -> None:
     while rest:
         option = _option(rest.pop(0))
         if option == b"BLOCK" and rest:
-            _integer(rest.pop(0), "ERR timeout is not an integer or out of range")
+            if _integer(rest.pop(0), "ERR timeout is not an integer or out of range") < 0:
+                raise SimpleError("ERR timeout is negative")
         elif option == b"COUNT" and rest:
             _integer(rest.pop(0))
         elif is_group and option == b"GROUP" and len(rest) >= 2:
@@ -400,6 +437,16 @@ def _xread(is_group: bool, database: Any, arguments: _Arguments) -> None:
 # -- the server -------------------------------------------------------------------------------
 
 
+def refuse_count(name: str) -> SimpleError:
+    """Return the error of a wrong number of arguments."""
+    return SimpleError(f"ERR wrong number of arguments for '{name.replace(' ', '|')}' command")
+
+
+def unpaired(name: str, database: Any, arguments: _Arguments) -> None:
+    """Refuse arguments that are no pairs."""
+    raise refuse_count(name)
+
+
 def _select(database: Any, arguments: _Arguments) -> None:
     _integer(arguments[0])
 
@@ -414,12 +461,14 @@ def _scan(database: Any, arguments: _Arguments) -> None:
         raise SimpleError("ERR invalid cursor")
 
 
-_Refusal = Callable[[Any, _Arguments], None]
 REFUSALS: Final[MappingProxyType[str, _Refusal]] = MappingProxyType(
     {
+        "bitpos": _bitpos,
         "blmove": _lmove,
-        "blmpop": partial(_mpop, 1, _ENDS, list),
-        "bzmpop": partial(_mpop, 1, (b"MIN", b"MAX"), ZSet),
+        "blmpop": partial(_timed, 0, partial(_mpop, 1, _ENDS, list)),
+        "brpoplpush": partial(_timed, 2, None),
+        "bzmpop": partial(_timed, 0, partial(_mpop, 1, (b"MIN", b"MAX"), ZSet)),
+        **dict.fromkeys(("bzpopmin", "bzpopmax"), partial(_timed, -1, None)),
         **dict.fromkeys(("expire", "pexpire", "expireat", "pexpireat"), _expire),
         "getex": _getex,
         "evalsha": _evalsha,
@@ -430,6 +479,7 @@ REFUSALS: Final[MappingProxyType[str, _Refusal]] = MappingProxyType(
         "linsert": _linsert,
         "lmove": _lmove,
         "lmpop": partial(_mpop, 0, _ENDS, list),
+        "lpos": _lpos,
         "scan": _scan,
         "select": _select,
         "set": _set,
@@ -459,10 +509,12 @@ REFUSALS: Final[MappingProxyType[str, _Refusal]] = MappingProxyType(
         "zrevrange": partial(_zrange, "rank", 1),
     }
 )
+#: Commands that look at whether their arguments are pairs only when they run, and so not while they are queued.
+PAIRED: Final = frozenset({"hmset", "hset", "mset", "msetnx"})
 #: How many arguments there may be, where fakeredis takes more or fewer (commands/*.json, ``arity``).
 COUNTS: Final = MappingProxyType(
     {
-        "lpop": (1, 2), "rpop": (1, 2), "script exists": (1, None), "sintercard": (2, None), "xdel": (2, None), "xreadgroup": (6, None),
-        "zrank": (2, 2), "zrevrank": (2, 2),
+        "blmpop": (4, None), "bzmpop": (4, None), "lmpop": (3, None), "lpop": (1, 2), "rpop": (1, 2), "script exists": (1, None), "sintercard": (2, None), "xdel": (2, None), "xreadgroup": (6, None),
+        "zmpop": (3, None), "zrank": (2, 2), "zrevrank": (2, 2),
     }
 )  # fmt: skip

@@ -7,6 +7,7 @@ time, which arguments are keys and which are converted, is worked out once.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from fakeredis import _msgs as messages
@@ -16,7 +17,7 @@ from fakeredis._helpers import SimpleError
 
 from tqsim.broker.redis.commands import EXTRA_COMMANDS, LISTS_OR_NOTHING, SETS
 from tqsim.broker.redis.natives import NATIVES
-from tqsim.broker.redis.refusals import COUNTS, REFUSALS
+from tqsim.broker.redis.refusals import COUNTS, PAIRED, REFUSALS, refuse_count, unpaired
 
 __all__ = ["CommandPlan", "Plans", "read_request"]
 
@@ -178,21 +179,27 @@ class Plans:
         shape = (signature.name, count)
         plan = self._by_shape.get(shape)
         if plan is None:
-            self._require_count(signature, count)
+            is_unpaired = self._require_count(signature, count)
             plan = self._by_shape[shape] = CommandPlan(signature, count)
+            if is_unpaired:
+                plan.refusal = partial(unpaired, plan.name)
         return plan
 
 
-    def _require_count(self, signature: Signature, count: int) -> None:
-        least, most = COUNTS.get(signature.name, (0, None))
-        is_right = least <= count and (most is None or count <= most)
+    def _require_count(self, signature: Signature, count: int) -> bool:
+        """Raise ``SimpleError`` unless a command takes so many; return whether it will see that they are no pairs."""
+        name = signature.name
+        least, most = COUNTS.get(name, (0, None))
+        is_unpaired = False
         try:
             signature.check_arity([b""] * count, self._version)
         except SimpleError:
-            is_right = False
-        if not is_right:
-            shown = signature.name.replace(" ", "|")
-            raise SimpleError(f"ERR wrong number of arguments for '{shown}' command")
+            is_unpaired = name in PAIRED and count > len(signature.fixed)
+            if not is_unpaired:
+                raise refuse_count(name) from None
+        if count < least or (most is not None and count > most):
+            raise refuse_count(name)
+        return is_unpaired
 
 
 def _signature(name: str, fields: list[bytes]) -> Signature:
