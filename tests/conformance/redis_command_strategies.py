@@ -67,7 +67,7 @@ TEMPLATES: Final = tuple(
     XACK {stream} grp id id | XPENDING {stream} grp | XCLAIM {stream} grp you 0 id JUSTID | XAUTOCLAIM {stream} grp you 0 0 JUSTID
     DEL {string} {list} | UNLINK {hash} | EXISTS {string} {list} | TYPE {zset} | EXPIRE {string} w | EXPIRE {list} w NX
     PEXPIRE {hash} 100000 | TTL {string} | PERSIST {string} | EXPIREAT {set} 9999999999 | RENAME {string} other
-    RENAMENX {list} other | COPY {string} other | COPY {string} other REPLACE | KEYS * | DBSIZE | TOUCH {string} {list}
+    RENAMENX {list} other | COPY {string} other | COPY {string} other REPLACE | KEYS * | TOUCH {string} {list}
     SORT {list} ALPHA | SORT {list} DESC | SORT {list} LIMIT 0 n
     ECHO v | PING | PING v | SELECT 10 | FLUSHDB | PUBLISH ch v | PUBSUB NUMSUB ch | PUBSUB CHANNELS | PUBSUB NUMPAT
     EVALSHA ffffffffffffffffffffffffffffffffffffffff 0 | SCRIPT EXISTS ffffffffffffffffffffffffffffffffffffffff
@@ -142,9 +142,11 @@ _LOCKS: Final = st.tuples(
 _NAMES: Final = st.lists(st.sampled_from(("ch", "other")), min_size=1, max_size=2, unique=True).map(tuple)
 _SUBSCRIPTIONS: Final = st.one_of(
     st.builds(steps.Subscribe, _CLIENTS, _NAMES),
+    # Of these one at most matches: which pattern of a client comes first is up to a hash table too.
     st.builds(steps.Subscribe, _CLIENTS, st.sampled_from((("c*",), ("[ab]h", "x?"))), st.just(True)),
-    st.builds(steps.Unsubscribe, _CLIENTS, st.sampled_from(((), ("ch",)))),
-    st.builds(steps.Unsubscribe, _CLIENTS, st.sampled_from(((), ("c*",))), st.just(True)),
+    # Not from all at once: the server goes through them in the order of a hash table (pubsub.c).
+    st.builds(steps.Unsubscribe, _CLIENTS, st.just(("ch",))),
+    st.builds(steps.Unsubscribe, _CLIENTS, st.just(("c*",)), st.just(True)),
 )
 
 

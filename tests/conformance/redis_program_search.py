@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import itertools
 from collections.abc import Callable
@@ -74,7 +75,11 @@ def assert_same(program: Any, expected: list[str], found: list[str]) -> None:
 
 def as_python(program: Any) -> str:
     """Return a program as Python, a line for each step, to be pasted among the hand-written ones."""
-    head, _, rest = repr(program).partition("(")
-    settings_after = rest.partition("), clients=")[2] or rest.partition("), protocols=")[2]
-    steps = "".join(f"        {step!r},\n" for step in program.steps)
-    return f"{head}(\n    steps=(\n{steps}    ),\n    clients={settings_after}"
+    lines = [f"{type(program).__name__}("]
+    for field in dataclasses.fields(program):
+        value = getattr(program, field.name)
+        if field.name == "steps":
+            lines += ["    steps=(", *(f"        {step!r}," for step in value), "    ),"]
+        elif value != field.default:
+            lines.append(f"    {field.name}={value!r},")
+    return "\n".join([*lines, ")"])

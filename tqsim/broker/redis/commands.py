@@ -6,6 +6,7 @@ Found and held by ``tests/conformance/test_redis_traces.py``; what is left is li
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from fakeredis._commands import Key, Signature
 from fakeredis._core import CommandItem
 from fakeredis._core._database import delete_keys
 from fakeredis._helpers import OK, NoResponse, SimpleError, SimpleString, compile_pattern
-from fakeredis.model import ExpiringMembersSet, ZSet
+from fakeredis.model import ExpiringMembersSet, XStream, ZSet
 
 from tqsim.broker.redis.refusals import read_timeout
 from tqsim.broker.redis.scripts import ScriptCommands
@@ -76,6 +77,13 @@ class RedisCommands(ScriptCommands):
         if is_set and timestamp <= self._db.time:
             delete_keys(key)
         return is_set
+
+    def copy(self, key: CommandItem, newkey: CommandItem, *args: bytes) -> int:
+        """COPY, of which either may change without the other."""
+        is_copied = super().copy(key, newkey, *args)
+        if is_copied:
+            newkey.value = copy.deepcopy(key.value)
+        return is_copied
 
     # -- lists --------------------------------------------------------------------------------
 
@@ -195,6 +203,12 @@ class RedisCommands(ScriptCommands):
 
     def _empty_stream_read_reply(self, result: Any) -> Any:
         return super()._empty_stream_read_reply(result) if result else None
+
+    def _xread(self, stream_start_id_list: Any, count: Any, blocking: bool, first_pass: bool) -> Any:
+        """Read; what has become another type meanwhile wakes nobody."""
+        items = [(pair, self._db.get(pair[0])) for pair in stream_start_id_list]
+        streams = [pair for pair, item in items if item is None or type(item.value) is XStream]
+        return super()._xread(streams, count, blocking, first_pass)
 
     def _xreadgroup(
         self, consumer_name: bytes, group_params: Any, count: Any, noack: bool, min_idle_time: Any, first_pass: bool

@@ -64,17 +64,13 @@ def read_timeout(text: bytes) -> float:
     if text.isdigit() and len(text) <= _DIGITS_MAX:
         return float(text)
     seconds = _float(text, "ERR timeout is not a float or out of range")
-    if seconds * 1000 >= _INTEGER_MAX:
-        raise SimpleError("ERR timeout is out of range")
-    if seconds < 0:
+    if seconds < 0 or seconds * 1000 >= _INTEGER_MAX:  # which overflows
         raise SimpleError("ERR timeout is negative")
     return seconds
 
 
-def _timed(at: int, then: _Refusal | None, database: Any, arguments: _Arguments) -> None:
+def _timed(at: int, database: Any, arguments: _Arguments) -> None:
     read_timeout(arguments[at])
-    if then is not None:
-        then(database, arguments)
 
 
 def _option(text: bytes) -> bytes:
@@ -193,6 +189,8 @@ def _mpop(at: int, ends: tuple[bytes, bytes], kind: type, database: Any, argumen
             raise SimpleError(_SYNTAX)
         _integer(rest.pop(0), _FEW_ELEMENTS, 1)
         is_counted = True
+    if at:
+        read_timeout(arguments[0])
     for key in arguments[at + 1 : at + 1 + count]:
         if _require_type(database, key, kind) is not None:
             return
@@ -444,7 +442,13 @@ def refuse_count(name: str) -> SimpleError:
 
 def unpaired(name: str, database: Any, arguments: _Arguments) -> None:
     """Refuse arguments that are no pairs."""
-    raise refuse_count(name)
+    raise SimpleError(_SYNTAX) if name.endswith("scan") else refuse_count(name)
+
+
+def _pop(name: str, database: Any, arguments: _Arguments) -> None:
+    """``popGenericCommand``, which is queued with more arguments than it takes."""
+    if len(arguments) > 2:
+        raise refuse_count(name)
 
 
 def _select(database: Any, arguments: _Arguments) -> None:
@@ -465,10 +469,10 @@ REFUSALS: Final[MappingProxyType[str, _Refusal]] = MappingProxyType(
     {
         "bitpos": _bitpos,
         "blmove": _lmove,
-        "blmpop": partial(_timed, 0, partial(_mpop, 1, _ENDS, list)),
-        "brpoplpush": partial(_timed, 2, None),
-        "bzmpop": partial(_timed, 0, partial(_mpop, 1, (b"MIN", b"MAX"), ZSet)),
-        **dict.fromkeys(("bzpopmin", "bzpopmax"), partial(_timed, -1, None)),
+        "blmpop": partial(_mpop, 1, _ENDS, list),
+        "brpoplpush": partial(_timed, 2),
+        "bzmpop": partial(_mpop, 1, (b"MIN", b"MAX"), ZSet),
+        **dict.fromkeys(("bzpopmin", "bzpopmax"), partial(_timed, -1)),
         **dict.fromkeys(("expire", "pexpire", "expireat", "pexpireat"), _expire),
         "getex": _getex,
         "evalsha": _evalsha,
@@ -480,6 +484,7 @@ REFUSALS: Final[MappingProxyType[str, _Refusal]] = MappingProxyType(
         "lmove": _lmove,
         "lmpop": partial(_mpop, 0, _ENDS, list),
         "lpos": _lpos,
+        **{name: partial(_pop, name) for name in ("lpop", "rpop")},
         "scan": _scan,
         "select": _select,
         "set": _set,
@@ -510,11 +515,14 @@ REFUSALS: Final[MappingProxyType[str, _Refusal]] = MappingProxyType(
     }
 )
 #: Commands that look at whether their arguments are pairs only when they run, and so not while they are queued.
-PAIRED: Final = frozenset({"hmset", "hset", "mset", "msetnx"})
-#: How many arguments there may be, where fakeredis takes more or fewer (commands/*.json, ``arity``).
+PAIRED: Final = frozenset({"hmset", "hset", "mset", "msetnx", "scan", "sscan", "zscan"})
+#: How many arguments there may be, where fakeredis takes more or fewer (COMMAND INFO, ``arity``).
 COUNTS: Final = MappingProxyType(
     {
-        "blmpop": (4, None), "bzmpop": (4, None), "lmpop": (3, None), "lpop": (1, 2), "rpop": (1, 2), "script exists": (1, None), "sintercard": (2, None), "xdel": (2, None), "xreadgroup": (6, None),
+        "bitop": (3, None), "blmpop": (4, None), "bzmpop": (4, None), "geoadd": (4, None), "georadius": (5, None),
+        "georadiusbymember": (4, None), "geosearch": (6, None), "geosearchstore": (7, None), "lmpop": (3, None),
+        "script exists": (1, None), "script load": (1, 1), "sintercard": (2, None), "xack": (3, None),
+        "xadd": (4, None), "xdel": (2, None), "xread": (3, None), "xreadgroup": (6, None), "xtrim": (3, None),
         "zmpop": (3, None), "zrank": (2, 2), "zrevrank": (2, 2),
     }
 )  # fmt: skip
