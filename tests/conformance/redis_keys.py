@@ -58,7 +58,9 @@ def _zset(client: Any, key: bytes, names: Names) -> list[str]:
 
 
 def _paired(pairs: list[Any]) -> list[Any]:
-    return pairs if not pairs or isinstance(pairs[0], (list, tuple)) else list(zip(pairs[::2], pairs[1::2], strict=True))
+    return (
+        pairs if not pairs or isinstance(pairs[0], (list, tuple)) else list(zip(pairs[::2], pairs[1::2], strict=True))
+    )
 
 
 def _score(score: Any) -> str:

@@ -16,7 +16,7 @@ from tests.conformance.redis_programs import ClientOptions, KombuProgram
 
 __all__ = ["BETWEEN_S", "ProgramClient", "pause"]
 
-_EVENTS_MAX: Final = 200
+_EVENTS_MAX: Final = 60
 #: Between two steps or deliveries, so that they are recorded with different moments: virtual time stands still in a
 #: program, and among equal scores a sorted set goes by the tags, which are random.
 BETWEEN_S: Final = 0.001

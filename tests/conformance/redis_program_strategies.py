@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -197,9 +198,10 @@ def kombu_programs(draw: st.DrawFn) -> KombuProgram:
 def peaceful_kombu_programs(draw: st.DrawFn) -> KombuProgram:
     """A program in which no message may be lost: nothing is purged, killed, restarted or touched from outside.
 
-    At the end every client takes in what was popped for it.
+    At the end every client takes in what was popped for it.  No queue is deleted with its channel (``Channel.close``).
     """
     clients = tuple(draw(st.lists(_PATIENT, min_size=2, max_size=3)))
     last = [(steps.Prefetch(client, 0), steps.Drain(client)) for client in range(len(clients))]
-    drawn = [*_drawn(draw, _COMMON), *last]
-    return KombuProgram(steps=tuple(step for part in drawn for step in part), clients=clients)
+    drawn = [step for part in [*_drawn(draw, _COMMON), *last] for step in part]
+    kept = [replace(step, auto_delete=False) if isinstance(step, steps.Declare) else step for step in drawn]
+    return KombuProgram(steps=tuple(kept), clients=clients)

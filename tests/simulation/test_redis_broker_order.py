@@ -101,5 +101,5 @@ def heard_on(exchange: str) -> list[str]:
 
 
 def test_fanout_queue_of_one_simulation_is_none_in_the_next() -> None:
-    """kombu knows them by the class of channels, and so for a process (``Channel._fanout_queues``)."""
+    """To kombu they are known by the class of channels, and so for a process (``Channel._fanout_queues``)."""
     assert [heard_on("fanout"), heard_on("direct")] == [[], ["a"]]

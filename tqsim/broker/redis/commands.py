@@ -40,7 +40,21 @@ EXTRA_COMMANDS: Final = MappingProxyType(
 )
 #: Commands whose nothing is a list that is not there, and not a string.
 LISTS_OR_NOTHING: Final = frozenset(
-    {"blmpop", "blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin", "exec", "lmpop", "xrange", "xread", "xreadgroup", "xrevrange"}
+    {
+        "blmpop",
+        "blmove",
+        "blpop",
+        "brpop",
+        "brpoplpush",
+        "bzpopmax",
+        "bzpopmin",
+        "exec",
+        "lmpop",
+        "xrange",
+        "xread",
+        "xreadgroup",
+        "xrevrange",
+    }
 )
 #: Commands that answer with a set in RESP3.
 SETS: Final = frozenset({"sdiff", "sinter", "smembers", "sunion"})

@@ -247,7 +247,7 @@ def _hincrbyfloat(database: Any, arguments: _Arguments) -> None:
 
 def _getex(database: Any, arguments: _Arguments) -> None:
     """``getexCommand``, whose time is looked at when there is something to get."""
-    key, *options = arguments
+    options = arguments[1:]
     is_one = len(options) == 1 and _option(options[0]) == b"PERSIST"
     is_two = len(options) == 2 and _option(options[0]) in _TIMES
     if options and not (is_one or is_two):

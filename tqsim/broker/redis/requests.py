@@ -185,7 +185,6 @@ class Plans:
                 plan.refusal = partial(unpaired, plan.name)
         return plan
 
-
     def _require_count(self, signature: Signature, count: int) -> bool:
         """Raise ``SimpleError`` unless a command takes so many; return whether it will see that they are no pairs."""
         name = signature.name

@@ -32,7 +32,7 @@ _UNCOMPILED: Final = "error loading code: "
 _CHUNK: Final = '[string "<python>"]'
 _NAME: Final = "user_script"
 _LINE: Final = re.compile(rf"{_NAME}:(\d+): ")
-#: Names of what scripts share cannot be added, and are not nothing (script_lua.c, ``luaSetTableProtectionRecursively``).
+#: What scripts share cannot be added to, and what is not in it is no nil (script_lua.c, ``luaSetErrorMetatable``).
 _PROTECTION: Final = b"""
     setmetatable(_G, {
         __newindex = function() error('Attempt to modify a readonly table', 2) end,
