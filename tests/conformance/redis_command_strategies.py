@@ -43,44 +43,43 @@ TEMPLATES: Final = tuple(
     MGET {string} other {list} | SETBIT {string} n 1 | GETBIT {string} i | BITCOUNT {string} | BITPOS {string} 1
     LPUSH {list} v v | RPUSH {list} v | LPUSHX {list} v | RPUSHX {list} v | LPOP {list} | RPOP {list} | LPOP {list} n
     RPOP {list} n | LLEN {list} | LRANGE {list} i i | LINDEX {list} i | LSET {list} i v | LREM {list} i v
-    LTRIM {list} i i | LINSERT {list} BEFORE v v | LPOS {list} v | RPOPLPUSH {list} other | LMOVE {list} other LEFT RIGHT
-    LMPOP n {list} other LEFT | LMPOP 1 {list} RIGHT COUNT n
-    HSET {hash} f v | HSET {hash} f v f v | HGET {hash} f | HMGET {hash} f f | HGETALL {hash} | HKEYS {hash} | HVALS {hash}
-    HLEN {hash} | HEXISTS {hash} f | HSTRLEN {hash} f | HINCRBY {hash} f i | HINCRBYFLOAT {hash} f r | HSETNX {hash} f v
-    HDEL {hash} f f | HMSET {hash} f v
-    SADD {set} m m | SREM {set} m | SCARD {set} | SISMEMBER {set} m | SMISMEMBER {set} m m | SMEMBERS {set}
-    SINTER {set} other | SUNION {set} other | SDIFF {set} other | SINTERSTORE other {set} | SUNIONSTORE other {set} other
-    SDIFFSTORE other {set} {set} | SINTERCARD 1 {set} | SMOVE {set} other m
-    ZADD {zset} r m | ZADD {zset} r m r m | ZADD {zset} NX r m | ZADD {zset} XX CH r m | ZADD {zset} GT r m
-    ZADD {zset} INCR r m | ZSCORE {zset} m | ZMSCORE {zset} m m | ZINCRBY {zset} r m | ZCARD {zset} | ZREM {zset} m
-    ZRANGE {zset} i i | ZRANGE {zset} i i WITHSCORES | ZRANGE {zset} i i REV | ZREVRANGE {zset} i i
-    ZRANGEBYSCORE {zset} r r | ZRANGEBYSCORE {zset} -inf +inf LIMIT 0 n | ZREVRANGEBYSCORE {zset} r r WITHSCORES
-    ZRANGE {zset} r r BYSCORE | ZCOUNT {zset} r r | ZRANK {zset} m | ZREVRANK {zset} m | ZPOPMIN {zset} | ZPOPMAX {zset} n
-    ZREMRANGEBYSCORE {zset} r r | ZREMRANGEBYRANK {zset} i i
+    LTRIM {list} i i | LINSERT {list} BEFORE v v | LPOS {list} v | RPOPLPUSH {list} other
+    LMOVE {list} other LEFT RIGHT | LMPOP n {list} other LEFT | LMPOP 1 {list} RIGHT COUNT n | HSET {hash} f v
+    HSET {hash} f v f v | HGET {hash} f | HMGET {hash} f f | HGETALL {hash} | HKEYS {hash} | HVALS {hash}
+    HLEN {hash} | HEXISTS {hash} f | HSTRLEN {hash} f | HINCRBY {hash} f i | HINCRBYFLOAT {hash} f r
+    HSETNX {hash} f v | HDEL {hash} f f | HMSET {hash} f v | SADD {set} m m | SREM {set} m | SCARD {set}
+    SISMEMBER {set} m | SMISMEMBER {set} m m | SMEMBERS {set} | SINTER {set} other | SUNION {set} other
+    SDIFF {set} other | SINTERSTORE other {set} | SUNIONSTORE other {set} other | SDIFFSTORE other {set} {set}
+    SINTERCARD 1 {set} | SMOVE {set} other m | ZADD {zset} r m | ZADD {zset} r m r m | ZADD {zset} NX r m
+    ZADD {zset} XX CH r m | ZADD {zset} GT r m | ZADD {zset} INCR r m | ZSCORE {zset} m | ZMSCORE {zset} m m
+    ZINCRBY {zset} r m | ZCARD {zset} | ZREM {zset} m | ZRANGE {zset} i i | ZRANGE {zset} i i WITHSCORES
+    ZRANGE {zset} i i REV | ZREVRANGE {zset} i i | ZRANGEBYSCORE {zset} r r | ZRANGEBYSCORE {zset} -inf +inf LIMIT 0 n
+    ZREVRANGEBYSCORE {zset} r r WITHSCORES | ZRANGE {zset} r r BYSCORE | ZCOUNT {zset} r r | ZRANK {zset} m
+    ZREVRANK {zset} m | ZPOPMIN {zset} | ZPOPMAX {zset} n | ZREMRANGEBYSCORE {zset} r r | ZREMRANGEBYRANK {zset} i i
     ZUNIONSTORE other 2 {zset} {zset} | ZINTERSTORE other 1 {zset} WEIGHTS n | ZRANGESTORE other {zset} i i
     ZUNION 2 {zset} other WITHSCORES | ZINTER 1 {zset} | ZDIFF 2 {zset} other | ZMPOP 1 {zset} MIN COUNT n
     XADD {stream} id f v | XADD {stream} * f v | XADD {stream} MAXLEN 2 * f v | XLEN {stream} | XRANGE {stream} - +
     XRANGE {stream} id + COUNT n | XREVRANGE {stream} + - | XREAD COUNT n STREAMS {stream} id | XDEL {stream} id
     XTRIM {stream} MAXLEN n | XGROUP CREATE {stream} grp 0 | XGROUP CREATE {stream} grp $ MKSTREAM
     XGROUP CREATECONSUMER {stream} grp me | XGROUP DELCONSUMER {stream} grp me | XGROUP DESTROY {stream} grp
-    XGROUP SETID {stream} grp id | XREADGROUP GROUP grp me STREAMS {stream} > | XREADGROUP GROUP grp me COUNT n STREAMS {stream} 0
-    XACK {stream} grp id id | XPENDING {stream} grp | XCLAIM {stream} grp you 0 id JUSTID | XAUTOCLAIM {stream} grp you 0 0 JUSTID
-    DEL {string} {list} | UNLINK {hash} | EXISTS {string} {list} | TYPE {zset} | EXPIRE {string} w | EXPIRE {list} w NX
-    PEXPIRE {hash} 100000 | TTL {string} | PERSIST {string} | EXPIREAT {set} 9999999999 | RENAME {string} other
-    RENAMENX {list} other | COPY {string} other | COPY {string} other REPLACE | KEYS * | TOUCH {string} {list}
-    SORT {list} ALPHA | SORT {list} DESC | SORT {list} LIMIT 0 n
-    ECHO v | PING | PING v | SELECT 10 | FLUSHDB | PUBLISH ch v | PUBSUB NUMSUB ch | PUBSUB CHANNELS | PUBSUB NUMPAT
-    EVALSHA ffffffffffffffffffffffffffffffffffffffff 0 | SCRIPT EXISTS ffffffffffffffffffffffffffffffffffffffff
-    CLIENT GETNAME | CLIENT SETNAME v | CONFIG GET maxmemory
+    XGROUP SETID {stream} grp id | XREADGROUP GROUP grp me STREAMS {stream} >
+    XREADGROUP GROUP grp me COUNT n STREAMS {stream} 0 | XACK {stream} grp id id | XPENDING {stream} grp
+    XCLAIM {stream} grp you 0 id JUSTID | XAUTOCLAIM {stream} grp you 0 0 JUSTID | DEL {string} {list} | UNLINK {hash}
+    EXISTS {string} {list} | TYPE {zset} | EXPIRE {string} w | EXPIRE {list} w NX | PEXPIRE {hash} 100000
+    TTL {string} | PERSIST {string} | EXPIREAT {set} 9999999999 | RENAME {string} other | RENAMENX {list} other
+    COPY {string} other | COPY {string} other REPLACE | KEYS * | TOUCH {string} {list} | SORT {list} ALPHA
+    SORT {list} DESC | SORT {list} LIMIT 0 n | ECHO v | PING | PING v | SELECT 10 | FLUSHDB | PUBLISH ch v
+    PUBSUB NUMSUB ch | PUBSUB CHANNELS | PUBSUB NUMPAT | EVALSHA ffffffffffffffffffffffffffffffffffffffff 0
+    SCRIPT EXISTS ffffffffffffffffffffffffffffffffffffffff | CLIENT GETNAME | CLIENT SETNAME v | CONFIG GET maxmemory
     """.replace("\n", "|").split("|")
     if line.strip()
 )
 _BLOCKING: Final = tuple(
     tuple(line.split())
     for line in """
-    BLPOP {list} 0 | BRPOP {list} other 0 | BRPOP other {list} 10 | BLMOVE {list} other LEFT RIGHT 0 | BRPOPLPUSH {list} other 0
-    BLMPOP 0 2 {list} other LEFT COUNT 2 | BZPOPMIN {zset} 0 | BZPOPMAX {zset} other 10 | BZMPOP 0 1 {zset} MAX
-    XREAD BLOCK 0 STREAMS {stream} $ | XREADGROUP GROUP grp me BLOCK 0 STREAMS {stream} >
+    BLPOP {list} 0 | BRPOP {list} other 0 | BRPOP other {list} 10 | BLMOVE {list} other LEFT RIGHT 0
+    BRPOPLPUSH {list} other 0 | BLMPOP 0 2 {list} other LEFT COUNT 2 | BZPOPMIN {zset} 0 | BZPOPMAX {zset} other 10
+    BZMPOP 0 1 {zset} MAX | XREAD BLOCK 0 STREAMS {stream} $ | XREADGROUP GROUP grp me BLOCK 0 STREAMS {stream} >
     """.replace("\n", "|").split("|")
     if line.strip()
 )
@@ -174,7 +173,8 @@ _EVALS: Final = st.tuples(
                 ("EVAL", "return 1", "x"), ("EVAL", "return 1", "-1"), ("EVAL", "return 1", "5"), ("EVAL", "return 1"),
                 ("EVAL", "return nosuch", "0"), ("EVAL", "return redis.call('NOSUCH')", "0"), ("EVAL", "x x", "0"),
                 ("EVAL", "return redis.call('GET')", "0"), ("EVAL", "error('mine')", "0"),
-                ("EVAL", "return redis.pcall('GET')", "0"), ("EVAL", "return redis.call('BLPOP', KEYS[1], 0)", "1", "no"),
+                ("EVAL", "return redis.pcall('GET')", "0"),
+                ("EVAL", "return redis.call('BLPOP', KEYS[1], 0)", "1", "no"),
                 ("EVAL", "return #ARGV", "0", "a", "b"), ("EVAL", "return redis.call('SUBSCRIBE', 'x')", "0"),
                 ("EVAL", "return {err='E x'}", "0"), ("EVAL", "return {ok='fine'}", "0"),
             )
@@ -185,21 +185,23 @@ _SCANS: Final = st.tuples(
     st.builds(
         lambda client, kind, match: steps.Scan(client, kind[0], kind[1], match),
         _CLIENTS,
-        st.sampled_from((("scan", ""), ("sscan", "{set}"), ("hscan", "{hash}"), ("zscan", "{zset}"), ("sscan", "{list}"))),
+        st.sampled_from(
+            (("scan", ""), ("sscan", "{set}"), ("hscan", "{hash}"), ("zscan", "{zset}"), ("sscan", "{list}"))
+        ),
         st.sampled_from((None, "*", "a*", "{*")),
     )
 )  # fmt: skip
 _EXPIRIES: Final = st.tuples(st.builds(steps.Expire, _CLIENTS, _ANY_KEY))
 _CALLS: Final = st.builds(steps.Call, _CLIENTS, _words()).map(lambda call: (call,))
 _PARTS: Final = (
-    *[_CALLS] * 12, _pipelines(), _pipelines(), _blocks(), _blocks(), _LOCKS, _LOCKS, _conversations(), _SCRIPTS, _SCRIPTS,
-    _EVALS, _SCANS, _EXPIRIES,
+    *[_CALLS] * 12, _pipelines(), _pipelines(), _blocks(), _blocks(), _LOCKS, _LOCKS, _conversations(),
+    _SCRIPTS, _SCRIPTS, _EVALS, _SCANS, _EXPIRIES,
 )  # fmt: skip
 #: What most programs begin with: something of every type.
 _FILLING: Final = (
     ("SET", "{string}", "10"), ("RPUSH", "{list}", "a", "b", "c"), ("HSET", "{hash}", "f", "1", "g", "x"),
-    ("SADD", "{set}", "a", "b"), ("ZADD", "{zset}", "1", "a", "2", "b", "2", "c"), ("XADD", "{stream}", "1-1", "f", "v"),
-    ("XGROUP", "CREATE", "{stream}", "grp", "0"),
+    ("SADD", "{set}", "a", "b"), ("ZADD", "{zset}", "1", "a", "2", "b", "2", "c"),
+    ("XADD", "{stream}", "1-1", "f", "v"), ("XGROUP", "CREATE", "{stream}", "grp", "0"),
 )  # fmt: skip
 
 

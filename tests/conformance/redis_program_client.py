@@ -93,6 +93,7 @@ class ProgramClient:
             self._see("get", message)
 
     def _see(self, consumer: str, message: Any) -> None:
+        pause(BETWEEN_S)
         self._messages.append(message)
         info, properties = message.delivery_info, message.properties
         self._record.append(

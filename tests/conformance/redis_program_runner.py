@@ -69,7 +69,7 @@ class _Run:
         try:
             answer = getattr(self, f"_{type(step).__name__.lower()}")(step)
             self._record.append(f"{step}: {answer!r}")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a client raises is compared
             self._record.append(f"{step}: {type(error).__module__}.{type(error).__qualname__}: {error}")
         if not self._arm.is_stopped:
             self._arm.settle()
@@ -101,7 +101,8 @@ class _Run:
         self._app.close()
 
     def _of(self, step: Any) -> ProgramClient:
-        return self._clients[step.client % len(self._clients)]
+        number: int = step.client
+        return self._clients[number % len(self._clients)]
 
     def _with_channel(self, step: Any, action: Callable[[Any], Any]) -> Any:
         channel = self._of(step).channel()

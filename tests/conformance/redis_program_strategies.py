@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.conformance import redis_programs as steps
 from tests.conformance.redis_program_runner import REFUSED
-from tests.conformance.redis_programs import EXCHANGES, QUEUES, ClientOptions, KombuProgram
+from tests.conformance.redis_programs import EXCHANGES, ClientOptions, KombuProgram
 
 __all__ = ["kombu_programs", "peaceful_kombu_programs"]
 

@@ -1,4 +1,4 @@
-"""Generated programs of an application's own redis-py clients get the same replies in the simulation and on a real Redis 7.0.
+"""Generated programs of redis-py clients get the same replies in the simulation and on a real Redis 7.0.
 
 ``--broker-programs N`` and ``--hypothesis-seed=S`` are those of ``test_redis_programs.py``.
 """
@@ -11,7 +11,17 @@ import pytest
 
 from tests.conformance import redis_command_programs
 from tests.conformance.redis_command_programs import (
-    Call, CommandProgram, Expire, Listen, Lock, Pipeline, Receive, Scan, Script, Send, Subscribe,
+    Call,
+    CommandProgram,
+    Expire,
+    Listen,
+    Lock,
+    Pipeline,
+    Receive,
+    Scan,
+    Script,
+    Send,
+    Subscribe,
 )  # fmt: skip
 from tests.conformance.redis_command_runner import run_command_program
 from tests.conformance.redis_command_strategies import command_programs

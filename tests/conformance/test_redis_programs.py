@@ -18,11 +18,27 @@ from tests.conformance.redis_program_runner import run_kombu_program
 from tests.conformance.redis_program_search import as_python, assert_same, for_each_program
 from tests.conformance.redis_program_strategies import kombu_programs, peaceful_kombu_programs
 from tests.conformance.redis_programs import (
-    Ack, Age, CloseChannel, Consume, Declare, Drain, Get, Kill, KombuProgram, Publish, Raw, Recover, Reject, Reset,
-    Start, Stop, Sweep,
+    Ack,
+    Age,
+    CloseChannel,
+    Consume,
+    Declare,
+    Drain,
+    Get,
+    Kill,
+    KombuProgram,
+    Publish,
+    Raw,
+    Recover,
+    Reject,
+    Reset,
+    Start,
+    Stop,
+    Sweep,
 )  # fmt: skip
 from tests.conformance.redis_server_arm import RealRedis
 from tqsim.broker.redis import requests
+from tqsim.broker.redis.natives import NATIVES
 
 _PEACEFUL: Final = 40
 
@@ -33,7 +49,7 @@ def bindings_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
     It asks for them with SMEMBERS, which promises none, and a real server has another at each start.
     """
-    real = kombu.transport.redis.Channel.get_table
+    real: Any = kombu.transport.redis.Channel.get_table
     monkeypatch.setattr(
         kombu.transport.redis.Channel, "get_table", lambda channel, exchange: sorted(real(channel, exchange))
     )
@@ -137,7 +153,7 @@ def test_written_programs_show_the_same_on_both(name: str, real_redis: RealRedis
 
 def wrong_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant a difference: what is rejected or restored goes to the other end of its list."""
-    monkeypatch.setattr(requests, "NATIVES", {**requests.NATIVES, ("rpush", 2): requests.NATIVES["lpush", 2]})
+    monkeypatch.setattr(requests, "NATIVES", {**NATIVES, ("rpush", 2): NATIVES["lpush", 2]})
 
 
 def test_a_planted_difference_is_reported_with_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +180,7 @@ def test_a_planted_difference_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_planted_loss_breaks_the_balance(monkeypatch: pytest.MonkeyPatch) -> None:
     program = KombuProgram((Publish(0, "", "a"), Consume(1, "b")))
     check_balance(program)
-    monkeypatch.setattr(requests, "NATIVES", {**requests.NATIVES, ("lpush", 2): lambda database, arguments: 1})
+    monkeypatch.setattr(requests, "NATIVES", {**NATIVES, ("lpush", 2): lambda database, arguments: 1})
     with pytest.raises(AssertionError, match="m1 is nowhere"):
         check_balance(program)
 

@@ -20,19 +20,20 @@ from fakeredis._core._database import delete_keys
 from fakeredis._helpers import OK, NoResponse, SimpleError, SimpleString, compile_pattern
 from fakeredis.model import ExpiringMembersSet, XStream, ZSet
 
-from tqsim.broker.redis.refusals import read_timeout
+from tqsim.broker.redis.reading import read_timeout
 from tqsim.broker.redis.scripts import ScriptCommands
 
 __all__ = ["EXTRA_COMMANDS", "LISTS_OR_NOTHING", "SETS", "RedisCommands", "text_of"]
 
 _FIXED: Any = (Key(),)
+_STORE: Any = (Key(), Key(ZSet), bytes, bytes)
 _MOVE: Any = (bytes, bytes, bytes, bytes, Timeout)
 #: Commands that fakeredis does not have, or whose arguments it takes for other than they are.
 EXTRA_COMMANDS: Final = MappingProxyType(
     {
         "blmove": Signature("blmove", "blmove", _MOVE, flags=messages.FLAG_NO_SCRIPT),
         "sintercard": Signature("sintercard", "sintercard", (Int,), (bytes,)),
-        "zrangestore": Signature("zrangestore", "zrangestore", (Key(), Key(ZSet), bytes, bytes), (bytes,)),
+        "zrangestore": Signature("zrangestore", "zrangestore", _STORE, (bytes,)),
         "touch": Signature("touch", "touch", _FIXED, _FIXED),
         "config get": Signature("config get", "config_get", (bytes,), (bytes,)),
         "wait": Signature("wait", "wait", (bytes, bytes)),  # type: ignore[arg-type]
@@ -87,14 +88,14 @@ class RedisCommands(ScriptCommands):
 
     def _expireat(self, key: CommandItem, timestamp: float, *args: bytes) -> int:
         """EXPIRE and its kin, which delete a key whose time is over (expire.c, ``checkAlreadyExpired``)."""
-        is_set = super()._expireat(key, timestamp, *args)
+        is_set: int = super()._expireat(key, timestamp, *args)
         if is_set and timestamp <= self._db.time:
             delete_keys(key)
         return is_set
 
     def copy(self, key: CommandItem, newkey: CommandItem, *args: bytes) -> int:
         """COPY, of which either may change without the other."""
-        is_copied = super().copy(key, newkey, *args)
+        is_copied: int = super().copy(key, newkey, *args)
         if is_copied:
             newkey.value = copy.deepcopy(key.value)
         return is_copied

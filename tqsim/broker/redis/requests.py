@@ -17,7 +17,8 @@ from fakeredis._helpers import SimpleError
 
 from tqsim.broker.redis.commands import EXTRA_COMMANDS, LISTS_OR_NOTHING, SETS
 from tqsim.broker.redis.natives import NATIVES
-from tqsim.broker.redis.refusals import COUNTS, PAIRED, REFUSALS, refuse_count, unpaired
+from tqsim.broker.redis.reading import refuse_count
+from tqsim.broker.redis.refusals import COUNTS, PAIRED, REFUSALS, unpaired
 
 __all__ = ["CommandPlan", "Plans", "read_request"]
 
