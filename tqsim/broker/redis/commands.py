@@ -98,6 +98,7 @@ class RedisCommands(ScriptCommands):
         is_copied: int = super().copy(key, newkey, *args)
         if is_copied:
             newkey.value = copy.deepcopy(key.value)
+            newkey.expireat = key.expireat
         return is_copied
 
     # -- lists --------------------------------------------------------------------------------
