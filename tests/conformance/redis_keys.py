@@ -16,6 +16,7 @@ __all__ = ["Names", "key_space"]
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MOMENT: Final = 1e6
 _STREAM_ID: Final = re.compile(r"\b1\d{12}-\d+\b")
+_ADDRESS: Final = re.compile(r"\b0x[0-9a-f]{6,}\b")
 _SECONDS: Final = re.compile(r"\b1\d{9}\.\d+\b")
 
 
@@ -26,8 +27,8 @@ class Names:
         self._names: dict[str, str] = {}
 
     def settled(self, text: str) -> str:
-        """Return ``text`` with a name in the place of each such id, and without moments."""
-        return _SECONDS.sub("a moment", self._named(text))
+        """Return ``text`` with a name in the place of each such id, and without moments and addresses."""
+        return _ADDRESS.sub("somewhere", _SECONDS.sub("a moment", self._named(text)))
 
     def _named(self, text: str) -> str:
         return _STREAM_ID.sub(self._name, _UUID.sub(self._name, text))
