@@ -40,7 +40,7 @@ from tests.conformance.redis_server_arm import RealRedis
 from tqsim.broker.redis import requests
 from tqsim.broker.redis.natives import NATIVES
 
-_PEACEFUL: Final = 25
+_PEACEFUL: Final = 12
 
 
 @pytest.fixture(autouse=True)
