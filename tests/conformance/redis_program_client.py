@@ -47,6 +47,7 @@ class ProgramClient:
         }
         self._connection: Any = None
         self._channel: Any = None
+        self._opened: list[Any] = []
         self._consumers: list[str] = []
         self._messages: list[Any] = []
         self._consumer_number = 0
@@ -65,6 +66,7 @@ class ProgramClient:
                 cycle = self._connection.transport.cycle
                 cycle.poller = _InOrder(cycle)
             self._channel = self._connection.channel()
+            self._opened.append(self._channel)
             self._consumers = []
         return self._channel
 
@@ -165,7 +167,7 @@ class ProgramClient:
 
     def _forget_finalizers(self) -> None:
         """A real channel that was not closed in order would restore its messages at the interpreter's exit."""
-        for channel in self._channels():
+        for channel in self._opened:  # a close that fails forgets some of them
             if channel._qos is not None:
                 channel._qos._on_collect.cancel()
 
