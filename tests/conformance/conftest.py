@@ -1,4 +1,4 @@
-"""The two arms of the conformance tests: tqsim's machine always, a real RabbitMQ when one answers."""
+"""The arms of the conformance tests: tqsim always, a real RabbitMQ when one answers, a real Redis of the tests' own."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ def rabbitmq_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def rabbitmq_rules() -> str:
     """The version whose rules the simulated server follows."""
     return Site.rules()
+
+
+@pytest.fixture(scope="session")
+def real_redis() -> Iterator[RealRedis]:
+    """A real Redis of the tests' own; skips, with the reason, where there is none."""
+    missing = RealRedis.missing()
+    if missing is not None:
+        pytest.skip(missing)
+    with RealRedis() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -16,16 +15,6 @@ from tests.conformance.redis_traces import PROTOCOLS, Body, bodies, converse, re
 
 _BODIES: Final = {body.name: body for body in bodies()}
 _REPLIES: Final = recorded()
-
-
-@pytest.fixture(scope="session")
-def real_redis() -> Iterator[RealRedis]:
-    """A real server of the tests' own."""
-    missing = RealRedis.missing()
-    if missing is not None:
-        pytest.skip(missing)
-    with RealRedis() as server:
-        yield server
 
 
 def key_of(body: Body, protocol: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import celery
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import tqsim
 from tests.simulation.redis_stories import make_app
@@ -215,3 +217,15 @@ def test_evicted_records_are_lost() -> None:
         sim.run(for_="1h")
         with pytest.raises(tqsim.CheckFailed):
             sim.check(tqsim.checks.nothing_lost())
+
+
+def test_a_client_that_was_cut_off_finds_out_by_its_next_command() -> None:
+    """Its command is sent into the void, and the reply is the end of the connection; the one after that connects."""
+    app = make_app()
+    with tqsim.Simulation(app) as sim:
+        client = redis.Redis(retry=Retry(NoBackoff(), 0), single_connection_client=True)
+        client.set("k", 1)
+        sim.restart_broker()
+        with pytest.raises(redis.ConnectionError, match=r"^Connection closed by server\.$"):
+            client.get("k")
+        assert client.get("k") is None

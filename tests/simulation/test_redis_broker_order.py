@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+import kombu
 import pytest
 
 import tqsim
@@ -83,3 +85,21 @@ def test_without_ack_emulation_a_killed_worker_loses_its_tasks() -> None:
         sim.worker("w2", concurrency=1)
         sim.run(for_="10m")
         assert [attempt.worker for attempt in sim.history.task(result.id).attempts] == ["w1"]
+
+
+def heard_on(exchange: str) -> list[str]:
+    """Bind a queue to an exchange of that type, consume it, and return what comes when a message is sent to it."""
+    seen: list[str] = []
+    with tqsim.Simulation(make_app()), kombu.Connection("redis://localhost:6379/2") as connection:
+        channel = connection.default_channel
+        kombu.Queue("q", kombu.Exchange("x", exchange), "q")(channel).declare()
+        with kombu.Consumer(channel, [kombu.Queue("q")], callbacks=[lambda body, message: seen.append(body)]):
+            kombu.Producer(channel).publish("a", "q")
+            with contextlib.suppress(TimeoutError):
+                connection.drain_events(timeout=0.1)
+    return seen
+
+
+def test_fanout_queue_of_one_simulation_is_none_in_the_next() -> None:
+    """To kombu they are known by the class of channels, and so for a process (``Channel._fanout_queues``)."""
+    assert [heard_on("fanout"), heard_on("direct")] == [[], ["a"]]

@@ -140,7 +140,7 @@ def test_a_worker_in_a_partition_goes_on_when_it_is_over() -> None:
 
 
 def test_a_worker_whose_connections_are_lost_on_the_path_is_deaf_until_tcp_gives_up() -> None:
-    """kombu's BRPOP waits without a timeout of its own; only the 15 minutes of TCP end it (tcp(7), tcp_retries2)."""
+    """Kombu's BRPOP waits without a timeout of its own; only the 15 minutes of TCP end it (tcp(7), tcp_retries2)."""
     app = _app(options={"visibility_timeout": 60})
     with tqsim.Simulation(app) as sim:
         worker = sim.worker("w1", concurrency=1)

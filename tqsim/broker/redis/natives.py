@@ -18,6 +18,8 @@ from fakeredis._core import Item
 from fakeredis._helpers import SimpleError
 from fakeredis.model import Hash, ZSet
 
+from tqsim.broker.redis.zset_refusals import ZSET_REFUSALS
+
 __all__ = ["NATIVES"]
 
 _PLAIN_NUMBER: Final = re.compile(rb"\d{1,15}(\.\d{1,17})?")
@@ -54,6 +56,8 @@ def _hdel(database: Any, arguments: list[bytes]) -> int:
 
 def _zadd(database: Any, arguments: list[bytes]) -> int:
     key, score, member = arguments
+    if not _PLAIN_NUMBER.fullmatch(score):
+        ZSET_REFUSALS["zadd"](database, arguments)
     item = _found(database, key, ZSet)
     number = float(score) if _PLAIN_NUMBER.fullmatch(score) else 0.0 + Float.decode(score)
     members = ZSet() if item is None else item.value

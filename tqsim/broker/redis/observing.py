@@ -79,7 +79,8 @@ class QueueObserver:
 
     def served(self, session: Session, result: Any) -> None:
         """Take what a blocked client was given."""
-        if isinstance(result, list) and session in self._consuming:
+        consumed = self._consuming.get(session, ())
+        if isinstance(result, list) and len(result) == 2 and result[0] in consumed and isinstance(result[1], bytes):
             self._take(session, *result)
 
     def entered(self, session: Session) -> None:

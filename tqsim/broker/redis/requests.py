@@ -7,6 +7,7 @@ time, which arguments are keys and which are converted, is worked out once.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from fakeredis import _msgs as messages
@@ -16,6 +17,8 @@ from fakeredis._helpers import SimpleError
 
 from tqsim.broker.redis.commands import EXTRA_COMMANDS, LISTS_OR_NOTHING, SETS
 from tqsim.broker.redis.natives import NATIVES
+from tqsim.broker.redis.reading import refuse_count
+from tqsim.broker.redis.refusals import COUNTS, PAIRED, REFUSALS, unpaired
 
 __all__ = ["CommandPlan", "Plans", "read_request"]
 
@@ -78,6 +81,7 @@ class CommandPlan:
         "lacks_list",
         "name",
         "native",
+        "refusal",
         "signature",
         "takes_bytes",
     )  # fmt: skip
@@ -91,6 +95,8 @@ class CommandPlan:
         self.signature = signature
         self.name = signature.name
         self.native = NATIVES.get((signature.name, count))
+        #: Raises what the real server says of arguments that it does not take.
+        self.refusal = REFUSALS.get(signature.name) if self.native is None else None
         self.function_name = signature.func_name
         self.forbids_script = messages.FLAG_NO_SCRIPT in signature.flags
         #: Never queued by MULTI.
@@ -174,13 +180,26 @@ class Plans:
         shape = (signature.name, count)
         plan = self._by_shape.get(shape)
         if plan is None:
-            try:
-                signature.check_arity([b""] * count, self._version)
-            except SimpleError:
-                shown = signature.name.replace(" ", "|")
-                raise SimpleError(f"ERR wrong number of arguments for '{shown}' command") from None
+            is_unpaired = self._require_count(signature, count)
             plan = self._by_shape[shape] = CommandPlan(signature, count)
+            if is_unpaired:
+                plan.refusal = partial(unpaired, plan.name)
         return plan
+
+    def _require_count(self, signature: Signature, count: int) -> bool:
+        """Raise ``SimpleError`` unless a command takes so many; return whether it will see that they are no pairs."""
+        name = signature.name
+        least, most = COUNTS.get(name, (0, None))
+        is_unpaired = False
+        try:
+            signature.check_arity([b""] * count, self._version)
+        except SimpleError:
+            is_unpaired = name in PAIRED and count > len(signature.fixed)
+            if not is_unpaired:
+                raise refuse_count(name) from None
+        if count < least or (most is not None and count > most):
+            raise refuse_count(name)
+        return is_unpaired
 
 
 def _signature(name: str, fields: list[bytes]) -> Signature:
@@ -192,7 +211,9 @@ def _signature(name: str, fields: list[bytes]) -> Signature:
 
 def _unknown(name: str, fields: list[bytes]) -> SimpleError:
     """The error of an unknown command or subcommand (server.c, ``commandCheckExistence``)."""
-    if name.partition(" ")[2]:
+    if len(fields) == 1 and name in COMMANDS_WITH_SUB:
+        return SimpleError(f"ERR wrong number of arguments for '{name}' command")
+    if " " in name:
         return SimpleError(f"ERR unknown subcommand '{_shown(fields[1])}'. Try {_shown(fields[0]).upper()} HELP.")
     shown = ""
     for field in fields[1:]:

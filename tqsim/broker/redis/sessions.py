@@ -15,7 +15,7 @@ from fakeredis import _msgs as messages
 from fakeredis._helpers import QUEUED, NoResponse, SimpleError, SimpleString
 from fakeredis._socket._resp import convert_to_resp2, valid_response_type
 
-from tqsim.broker.redis.commands import TEXTS, RedisCommands
+from tqsim.broker.redis.commands import RedisCommands, text_of
 from tqsim.broker.redis.requests import read_request
 from tqsim.broker.redis.resp import NO_LIST, SetReply, encode, encode_push
 from tqsim.broker.redis.waits import Wait
@@ -275,6 +275,8 @@ class Session(RedisCommands):
             if plan.native is not None and not home.tells_keys and not self._pubsub:
                 result = plan.native(self._db, arguments)
                 return self._told(home.observer, plan.name, arguments, result)
+            if plan.refusal is not None:
+                plan.refusal(self._db, arguments)
             applied = (arguments, ()) if plan.takes_bytes else plan.apply(arguments, self._db)
             if from_script or self._pubsub:
                 self._require_allowed(plan, from_script=from_script)
@@ -292,8 +294,7 @@ class Session(RedisCommands):
             elif plan.is_set and type(result) is list and not from_script:
                 result = SetReply(result)
         except SimpleError as error:
-            text = TEXTS.get((plan.name, error.value))
-            result = error if text is None else SimpleError(text)
+            result = SimpleError(text_of(plan.name, error.value))
         for item in items:
             item.writeback(remove_empty_val=not plan.keeps_empty)
         if home.tells_keys:

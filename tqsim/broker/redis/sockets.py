@@ -61,6 +61,7 @@ class SimulatedSocket:
         self.read_to = 0
         self._is_open = True
         self._has_ended = False
+        self._may_send_once = False
         fiber = self._loop.current or self._loop.main
         self.process = fiber.process
         self._wire = kernel.wires.new(self._is_readable)
@@ -105,6 +106,8 @@ class SimulatedSocket:
 
     def _end(self) -> None:
         self._has_ended = True
+        # TCP finds out by sending: the first piece goes off, and is answered with a reset (tcp(7)).
+        self._may_send_once = True
         self._wire.notify()
 
     @property
@@ -141,6 +144,9 @@ class SimulatedSocket:
             return
         if self._has_ended:
             self._raise_failure()
+            if self._may_send_once:
+                self._may_send_once = False
+                return
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         fiber = self._loop.current
         if self._cable is not None:
@@ -246,6 +252,7 @@ class SimulatedSocket:
 
     def _abort(self) -> None:
         self._has_ended = True
+        self._may_send_once = False
         if self._loop.is_closed:
             return
         if self._cable is None:
@@ -274,6 +281,7 @@ class SimulatedSocket:
         """Let the next use raise ``error``, after what has come was read."""
         self._failure = error
         self._end()
+        self._may_send_once = False
 
     def fail_server(self) -> None:
         """Let the server find that the client is gone."""

@@ -1,8 +1,9 @@
 """kombu's own Redis transport in a simulation: what is pinned and led to simulated sockets.
 
 The main name is :func:`install`.  ``kombu.transport.redis`` and ``kombu.transport.virtual`` run as they are.
-Replaced are ``poll()``, the sets that would be walked in the order of memory addresses, the finalizer that
-a real process runs at its exit, and the class of messages, which learns the number of its delivery.
+Replaced are ``poll()``, the sets that would be walked in the order of memory addresses, what the class of channels
+keeps for a process, the finalizer that a real process runs at its exit, and the class of messages, which learns
+the number of its delivery.
 """
 
 from __future__ import annotations
@@ -39,10 +40,22 @@ def install(kernel: Kernel, delivery_number: Callable[[str], int]) -> None:
     patches.set(module, "set", OrderedSet)
     patches.set(kombu.transport.virtual.base, "set", OrderedSet)
     patches.set(kombu.transport.virtual.base, "Finalize", _NoFinalizer)
+    patches.set(module.Channel, "_fanout_queues", property(_by_process(kernel)))
     if kombu.VERSION < _QUEUES_IN_ORDER:
         patches.set(module.Channel, "active_queues", property(_active_queues))
     _let_it_doze(patches, module)
     patches.set(module.Channel, "Message", _message_class(module.Channel.Message, delivery_number))
+
+
+def _by_process(kernel: Kernel) -> Callable[[Any], dict[str, Any]]:
+    """What kombu keeps at the class for all channels of a process: which queues are bound to fanout exchanges."""
+    known: dict[Any, dict[str, Any]] = {}
+
+    def fanout_queues(channel: Any) -> dict[str, Any]:
+        fiber = kernel.loop.current or kernel.loop.main
+        return known.setdefault(fiber.process, {})
+
+    return fanout_queues
 
 
 def _active_queues(channel: Any) -> list[str]:
