@@ -1,0 +1,331 @@
+"""Where a program of kombu clients runs, and what its clients see.
+
+The main names are :func:`run`, which gives a :class:`Seen` for each step and one more for what is left
+at the end, and :class:`Desk`, which the steps act on.  The server is an :class:`Arm`: it has a URL,
+can come to rest, and can let time pass.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kombu import Connection
+
+from tests.conformance.rabbitmq_arms import Letter
+from tests.conformance.rabbitmq_programs import CLIENTS_PER_CONNECTION, Program
+
+__all__ = ["Arm", "Client", "Desk", "Seen", "run"]
+
+#: What kombu raises for what a server says or for the loss of it, and nothing else.
+_ERRORS: Final = (*Connection("amqp://").connection_errors, *Connection("amqp://").channel_errors)
+
+
+@dataclass
+class Seen:
+    """What all clients saw of one step, once the server had come to rest.
+
+    Deliveries are kept by consumer: AMQP promises their order "in one channel, through one exchange, one
+    queue and one outgoing channel" (AMQP 0-9-1, section 4.7), and none between two queues.
+    """
+
+    answer: object = None
+    failures: list[str] = field(default_factory=list)
+    deliveries: dict[str, list[tuple[bool, Letter]]] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    returned: list[tuple[int, str]] = field(default_factory=list)
+    counts: dict[str, object] = field(default_factory=dict)
+    left: dict[str, list[object]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A message that a client has not settled; ``multiple`` says whether it is settled with those before it."""
+
+    queue: str
+    tag: int
+    multiple: bool = False
+
+
+class Client:
+    """A channel, and what it holds unsettled."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self.held: list[Held] = []
+        self.queues: set[str] = set()
+
+    def note(self, queue: str, message: Any) -> None:
+        """Note a message that must be settled."""
+        self.held.append(Held(queue, message.delivery_tag))
+        self.queues.add(queue)
+
+    def settle(self, index: int, multiple: bool) -> Held | None:
+        """Return the held message of an index, counted round by queues, and hold it no longer.
+
+        ``multiple`` is left out where the client has had messages of several queues: which of them came first,
+        and so has the smaller tag, is not promised (see :class:`Seen`).
+        """
+        if not self.held:
+            return None
+        by_queue = sorted(self.held, key=lambda held: held.queue)
+        found = by_queue[index % len(by_queue)]
+        multiple = multiple and len(self.queues) == 1
+        self.held = [held for held in self.held if held != found and not (multiple and held.tag < found.tag)]
+        return Held(found.queue, found.tag, multiple)
+
+    def forget(self) -> None:
+        """The server has closed the channel."""
+        self.held.clear()
+        self.queues.clear()
+
+
+class Arm(ABC):
+    """A server."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where kombu connects to."""
+
+    @abstractmethod
+    def settle(self, desk: Desk) -> None:
+        """Let everything that is under way arrive, and read it."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Stop the server in good order and start it again."""
+
+
+class Desk:
+    """The clients of one program on one server."""
+
+    def __init__(self, arm: Arm, program: Program) -> None:
+        self.program = program
+        self.seen = Seen()
+        self.events = 0
+        self._arm = arm
+        self._connections: dict[int, Any] = {}
+        self._clients: dict[int, Client] = {}
+        self._watcher: Any = None
+        self._acting: int | None = None
+
+    # --- what steps use ----------------------------------------------------------------------------
+
+    def channel(self, number: int) -> Any:
+        """Return the channel of a client."""
+        return self._client(number).channel
+
+    def consume(
+        self, number: int, queue: str, tag: str, no_ack: bool, exclusive: bool, priority: int | None
+    ) -> object:
+        """Subscribe."""
+        client = self._client(number)
+
+        def on_message(raw: Any) -> None:
+            message = client.channel.message_to_python(raw)
+            if not no_ack:
+                client.note(queue, message)
+            self.events += 1
+            self.seen.deliveries.setdefault(tag, []).append(_letter(message))
+
+        def on_cancel(cancelled: str) -> None:
+            self.events += 1
+            self.seen.cancelled.append(cancelled)
+
+        arguments = {} if priority is None else {"x-priority": priority}
+        return client.channel.basic_consume(
+            queue, tag, no_ack=no_ack, exclusive=exclusive, callback=on_message, on_cancel=on_cancel, arguments=arguments
+        )
+
+    def get(self, number: int, queue: str, no_ack: bool) -> object:
+        """Fetch one message."""
+        client = self._client(number)
+        raw = client.channel.basic_get(queue, no_ack=no_ack)
+        if raw is None:
+            return None
+        message = client.channel.message_to_python(raw)
+        if not no_ack:
+            client.note(queue, message)
+        return (*_letter(message), message.delivery_info["message_count"])
+
+    def settle_one(self, number: int, index: int, multiple: bool = False) -> Held | None:
+        """Return which of the messages that a client holds is to be settled, if it holds any."""
+        return self._client(number).settle(index, multiple)
+
+    def forget_held(self, number: int) -> None:
+        """A client gives back everything."""
+        self._client(number).forget()
+
+    def close_channel(self, number: int) -> None:
+        """Close the channel of a client."""
+        client = self._clients.pop(number, None)
+        if client is not None:
+            client.channel.close()
+
+    def close_connection(self, number: int) -> None:
+        """Close a connection in good order."""
+        connection = self._forget(number)
+        if connection is not None:
+            connection.close()
+
+    def kill_connection(self, number: int) -> None:
+        """Cut a connection without a word."""
+        connection = self._forget(number)
+        if connection is not None:
+            connection.collect()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self._arm.wait(seconds)
+
+    def restart(self) -> None:
+        """Restart the server; every client has lost its connection."""
+        self._arm.restart()
+        for number in list(self._connections):
+            self.kill_connection(number)
+        self._drop_watcher()
+
+    # --- what arms use -----------------------------------------------------------------------------
+
+    def connections(self) -> list[Any]:
+        """The connections that are open, in the order of their numbers."""
+        return [self._connections[number] for number in sorted(self._connections)]
+
+    def clients(self) -> list[Client]:
+        """The clients whose channels are open, in the order of their numbers."""
+        return [self._clients[number] for number in sorted(self._clients)]
+
+    def guard(self, act: Callable[[], object]) -> object:
+        """Act, note what is raised, and forget what the server has closed: the acting client's channel, or more."""
+        try:
+            return act()
+        except _ERRORS as error:
+            self.events += 1
+            self.seen.failures.append(f"{type(error).__name__}: {error}")
+            self._forget_closed()
+            return None
+
+    def counts(self) -> dict[str, object]:
+        """Ready messages and consumers of each queue of the program, or what the server says instead."""
+        return {name: self._watch(lambda channel, name=name: _counts(channel, name)) for name in self.program.queues}
+
+    # --- the course of a program -------------------------------------------------------------------
+
+    def take(self, step: Any) -> Seen:
+        """Run one step and return what was seen."""
+        self.seen = seen = Seen()
+        self._acting = getattr(step, "client", None)
+        seen.answer = self.guard(lambda: step.do(self))
+        self._come_to_rest()
+        return seen
+
+    def end(self) -> Seen:
+        """Close every channel, one after the other, and fetch what is left in each queue."""
+        self.seen = seen = Seen()
+        for number in sorted(self._clients):
+            self._acting = number
+            self.guard(lambda number=number: self.close_channel(number))
+            self._come_to_rest()
+        for number in sorted(self._connections):
+            self.close_connection(number)
+        self._come_to_rest()
+        for queue in self.program.queues:
+            seen.left[queue] = self._watch(lambda channel, queue=queue: _drain(channel, queue))
+        return seen
+
+    def clean(self) -> None:
+        """Remove what the program declared."""
+        for number in list(self._connections):
+            self.kill_connection(number)
+        for name in self.program.queues:
+            self._watch(lambda channel, name=name: channel.queue_delete(name))
+        for name in self.program.exchanges:
+            self._watch(lambda channel, name=name: channel.exchange_delete(name))
+        self._drop_watcher()
+
+    def _come_to_rest(self) -> None:
+        self._arm.settle(self)
+        self.seen.counts = self.counts()
+
+    # --- inside ------------------------------------------------------------------------------------
+
+    def _client(self, number: int) -> Client:
+        if number not in self._clients:
+            connection = self._connection(number // CLIENTS_PER_CONNECTION)
+            channel = connection.channel()
+            channel.events["basic_return"].add(self._on_return)
+            self._clients[number] = Client(channel)
+        return self._clients[number]
+
+    def _connection(self, number: int) -> Any:
+        if number not in self._connections:
+            options = {"confirm_publish": number in self.program.confirming}
+            connection = Connection(self._arm.url, transport_options=options)
+            connection.connect()
+            self._connections[number] = connection.connection
+        return self._connections[number]
+
+    def _on_return(self, error: Any, exchange: str, key: str, message: Any) -> None:
+        self.events += 1
+        self.seen.returned.append((error.reply_code, f"{error.reply_text} {exchange}/{key}: {message.body}"))
+
+    def _forget(self, number: int) -> Any:
+        first = number * CLIENTS_PER_CONNECTION
+        for client in range(first, first + CLIENTS_PER_CONNECTION):
+            self._clients.pop(client, None)
+        return self._connections.pop(number, None)
+
+    def _forget_closed(self) -> None:
+        if self._acting in self._clients:
+            self._clients[self._acting].forget()
+        for number, connection in list(self._connections.items()):
+            if not connection.connected:
+                self._forget(number)
+
+    def _watch(self, ask: Callable[[Any], Any]) -> Any:
+        """Ask by a connection that is none of the program's."""
+        if self._watcher is None:
+            self._watcher = Connection(self._arm.url).channel()
+        try:
+            return ask(self._watcher)
+        except _ERRORS as error:
+            return f"{type(error).__name__}: {error}"
+
+    def _drop_watcher(self) -> None:
+        if self._watcher is not None:
+            self._watcher.connection.collect()
+            self._watcher = None
+
+
+def run(arm: Arm, program: Program) -> list[Seen]:
+    """Run a program on a server and return what was seen of each step, and at the end."""
+    desk = Desk(arm, program)
+    try:
+        return [*(desk.take(step) for step in program.steps), desk.end()]
+    finally:
+        desk.clean()
+
+
+def _letter(message: Any) -> tuple[bool, Letter]:
+    info = message.delivery_info
+    letter = Letter.of(message.body, info["exchange"], info["routing_key"], message.properties)
+    return info["redelivered"], letter
+
+
+def _counts(channel: Any, queue: str) -> tuple[int, int]:
+    answer = channel.queue_declare(queue, passive=True)
+    return answer.message_count, answer.consumer_count
+
+
+def _drain(channel: Any, queue: str) -> list[object]:
+    found: list[object] = []
+    while (raw := channel.basic_get(queue, no_ack=True)) is not None:
+        found.append(_letter(channel.message_to_python(raw)))
+    return found
