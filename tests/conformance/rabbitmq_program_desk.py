@@ -12,15 +12,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from amqp.exceptions import MessageNacked
 from kombu import Connection
 
 from tests.conformance.rabbitmq_arms import Letter
-from tests.conformance.rabbitmq_programs import CLIENTS_PER_CONNECTION, Program
+from tests.conformance.rabbitmq_programs import (
+    CLIENTS_PER_CONNECTION,
+    BindExchange,
+    BindQueue,
+    DeclareExchange,
+    DeclareQueue,
+    Program,
+    Publish,
+    Step,
+    UnbindQueue,
+)
 
 __all__ = ["Arm", "Client", "Desk", "Seen", "run"]
 
 #: What kombu raises for what a server says or for the loss of it, and nothing else.
-_ERRORS: Final = (*Connection("amqp://").connection_errors, *Connection("amqp://").channel_errors)
+_ERRORS: Final = (*Connection("amqp://").connection_errors, *Connection("amqp://").channel_errors, MessageNacked)
+#: These are over when they are answered, unless they are refused.
+_AT_ONCE: Final = (DeclareExchange, DeclareQueue, BindQueue, BindExchange, UnbindQueue)
 
 
 @dataclass
@@ -93,6 +106,10 @@ class Arm(ABC):
     @abstractmethod
     def settle(self, desk: Desk) -> None:
         """Let everything that is under way arrive, and read it."""
+
+    @abstractmethod
+    def start_clock(self) -> None:
+        """Something that lives for a short time may have come."""
 
     @abstractmethod
     def wait(self, seconds: float) -> None:
@@ -218,12 +235,15 @@ class Desk:
 
     # --- the course of a program -------------------------------------------------------------------
 
-    def take(self, step: Any) -> Seen:
+    def take(self, step: Step) -> Seen:
         """Run one step and return what was seen."""
         self.seen = seen = Seen()
+        if isinstance(step, Publish):
+            self._arm.start_clock()
         self._acting = getattr(step, "client", None)
         seen.answer = self.guard(lambda: step.do(self))
-        self._come_to_rest()
+        if seen.failures or not isinstance(step, _AT_ONCE):
+            self._come_to_rest()
         return seen
 
     def end(self) -> Seen:

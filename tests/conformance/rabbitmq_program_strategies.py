@@ -14,6 +14,7 @@ The main name is :func:`programs`.  Every program has one legal outcome, which t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -125,6 +126,8 @@ class _Plan:
         self.published = 0
         self.shared: dict[int, str] = {}
         self.consumed: dict[int, set[str]] = {}
+        self.consumers: list[Consume] = []
+        self.holders: list[int] = []
 
     def pick(self, *values: Any) -> Any:
         """Draw one of some values; the first is the simplest."""
@@ -260,20 +263,17 @@ class _Plan:
         kinds = [kind for kind, weight in _ACTS.items() for _ in range(weight)]
         kind = self._draw(st.sampled_from(kinds))
         client, place = self.pick(*_CLIENTS), self.pick(*self.places)
-        if kind == "publish":
-            return self._publish(client, place)
-        if kind == "consume":
-            return self._consume(place)
-        if kind == "get":
-            no_ack = self.chance(3)
-            return Get(client if no_ack else self.pick(*place.holders), place.name, no_ack)
-        if kind == "qos":
-            return self._qos(client)
-        simple: dict[str, Any] = {
-            "ack": lambda: Ack(client, self.pick(0, 1, 2, 3), self.chance(3)),
-            "reject": lambda: Reject(client, self.pick(0, 1, 2, 3), self.chance(2)),
-            "recover": lambda: Recover(client),
-            "cancel": lambda: Cancel(client, f"c{self.pick(*range(max(1, self.tags)))}"),
+        if kind in ("ack", "reject", "recover", "cancel") and not self.holders:
+            kind = "consume"
+        acts: dict[str, Callable[[], Step]] = {
+            "publish": lambda: self._publish(client, place),
+            "consume": lambda: self._consume(place),
+            "get": lambda: self._get(client, place),
+            "qos": lambda: self._qos(client),
+            "ack": lambda: Ack(self._holder(), self.pick(0, 1, 2, 3), self.chance(3)),
+            "reject": lambda: Reject(self._holder(), self.pick(0, 1, 2, 3), self.chance(2)),
+            "recover": lambda: Recover(self._holder()),
+            "cancel": self._cancel,
             "close channel": lambda: CloseChannel(client),
             "close connection": lambda: CloseConnection(self.pick(0, 1)),
             "kill connection": lambda: KillConnection(self.pick(0, 1)),
@@ -284,8 +284,21 @@ class _Plan:
             "redeclare": lambda: self._redeclare(client, place),
             "ack unknown": lambda: AckUnknown(client),
         }
-        step: Step = simple[kind]()
-        return step
+        return acts[kind]()
+
+    def _holder(self) -> int:
+        return int(self.pick(*self.holders))
+
+    def _cancel(self) -> Step:
+        consumer = self.pick(*self.consumers) if self.consumers else Consume(0, "", "missing")
+        return Cancel(consumer.client, consumer.tag)
+
+    def _get(self, client: int, place: _Place) -> Step:
+        no_ack = self.chance(3)
+        if not no_ack:
+            client = self.pick(*place.holders)
+            self.holders.append(client)
+        return Get(client, place.name, no_ack)
 
     def _any_exchange(self) -> str:
         return str(self.pick(*[exchange.name for exchange in self.exchanges], "missing"))
@@ -321,7 +334,11 @@ class _Plan:
         self.consumed.setdefault(client, set()).add(place.name)
         tag = f"c{self.tags}"
         self.tags += 1
-        return Consume(client, place.name, tag, no_ack, self.chance(8), self.pick(None, None, 5, -1))
+        consumer = Consume(client, place.name, tag, no_ack, self.chance(8), self.pick(None, None, 5, -1))
+        self.consumers.append(consumer)
+        if not no_ack:
+            self.holders.append(client)
+        return consumer
 
     def _qos(self, client: int) -> Step:
         consumed = self.consumed.get(client, set())
@@ -366,7 +383,7 @@ def programs(draw: Any, *, restarts: bool = False) -> Program:
     is_timed = draw(st.integers(0, 5)) == 5
     plan = _Plan(draw, is_timed=is_timed)
     plan.draw_topology(with_quorum=draw(st.integers(0, 2)) == 2)
-    acts = [plan.act() for _ in range(draw(st.integers(3, 14)))]
+    acts = [plan.act() for _ in range(draw(st.integers(4, 8 if is_timed else 14)))]
     if is_timed:
         acts.insert(draw(st.integers(1, len(acts))), Wait())
     if restarts:

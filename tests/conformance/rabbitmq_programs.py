@@ -51,8 +51,8 @@ Table: TypeAlias = tuple[tuple[str, Any], ...]
 
 CLIENTS_PER_CONNECTION: Final = 2
 #: The short time to live, and a wait that outlasts two of them in a row: one queue's, then another's.
-SHORT_MS: Final = 300
-WAIT_MS: Final = 750
+SHORT_MS: Final = 400
+WAIT_MS: Final = 950
 # A delivery tag that no channel comes to.
 _NEVER: Final = 9_999
 _PERSISTENT: Final = 2
