@@ -117,7 +117,7 @@ class Channel(Publishing):
     def basic_get(self, queue: str = "", no_ack: bool = False) -> Got | None:
         """Fetch one message, or None.  Either counts as use of the queue (``x-expires``)."""
         found = self.find_queue(queue)
-        found.check_get()
+        found.begin_get(self.window)
         found.touch()
         if not found.ready.count:
             return None

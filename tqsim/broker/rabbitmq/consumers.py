@@ -173,6 +173,11 @@ class SoleRota(Rota):
         if self._served is None:
             self._serve(consumer)
 
+    @property
+    def served_count(self) -> int:
+        """How many are served, with room or without: one, unless there is nobody."""
+        return 0 if self._served is None else 1
+
     def remove(self, consumer: Consumer) -> None:
         """Take ``consumer`` out, and serve the next one if it was being served."""
         del self._all[consumer]

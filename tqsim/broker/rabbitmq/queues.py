@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.bindings import Binding
     from tqsim.broker.rabbitmq.connections import Connection
     from tqsim.broker.rabbitmq.exchanges import Exchange
+    from tqsim.broker.rabbitmq.window import Window
 
 __all__ = ["Queue"]
 
@@ -272,8 +273,8 @@ class Queue:
         """Return the limit of unacknowledged messages for a consumer that asks for ``prefetch``."""
         return prefetch
 
-    def check_get(self) -> None:
-        """Raise the :class:`Refusal` of a queue whose messages cannot be fetched."""
+    def begin_get(self, window: Window) -> None:
+        """Note that a channel fetches; raise the :class:`Refusal` of a queue whose messages cannot be fetched."""
 
     def shown(self, queued: Queued) -> Message:
         """Return a message as it is fetched."""
@@ -294,6 +295,15 @@ class Queue:
             return True
         self.touch()
         return False
+
+    @property
+    def counted_consumers(self) -> int:
+        """The number of consumers as a declaration tells it."""
+        return len(self.rota)
+
+    def look(self) -> None:
+        """Be declared again, passively or not, which counts as use."""
+        self.touch()
 
     def touch(self) -> None:
         """Start the ``x-expires`` period again, if the queue has one and no consumer."""

@@ -7,8 +7,7 @@ message survives a restart; a full queue that rejects takes one message too many
 when it is four fifths full.
 
 Left out: replicas and leaders; credit; what is kept for at-least-once dead-lettering while no queue
-takes it; that a full queue tells each publisher by itself when to stop; that a cancelled consumer counts
-until it has settled what it had.
+takes it; that a full queue tells each publisher by itself when to stop.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tqsim.broker.rabbitmq.arguments import integer
 from tqsim.broker.rabbitmq.consumers import Consumer, Rota, SoleRota
@@ -27,12 +26,16 @@ from tqsim.broker.rabbitmq.queues import Queue
 from tqsim.broker.rabbitmq.ready import Ready
 from tqsim.broker.rabbitmq.refusals import RESOURCE_LOCKED, refuse
 
+if TYPE_CHECKING:
+    from tqsim.broker.rabbitmq.window import Window
+
 __all__ = ["QuorumQueue", "QuorumReady", "QuorumRota", "TwoClassReady"]
 
 _UNLIMITED: Final = 2_000  # the credit of a consumer without prefetch
 _DELIVERY_LIMIT: Final = 20
 _HIGH_FROM: Final = 5
 _HIGH_IN_A_ROW: Final = 2
+_TICK_US: Final = 5_000_000  # quorum_tick_interval
 
 
 class QuorumRota(Rota):
@@ -146,7 +149,7 @@ class QuorumQueue(Queue):
 
     knows_global_qos: ClassVar[bool] = False
 
-    __slots__ = ("delivery_limit",)
+    __slots__ = ("_fetchers", "_leavers", "_ticking_since_us", "delivery_limit")
 
     def _new_rota(self) -> Rota:
         # Measured on 3.10: the next single consumer is the one that came first, whatever its priority.
@@ -163,6 +166,9 @@ class QuorumQueue(Queue):
             limit = _DELIVERY_LIMIT if "x-delivery-limit" not in self.arguments else limit
             limit = None if limit is not None and limit < 0 else limit
         self.delivery_limit = limit
+        self._fetchers: dict[Window, None] = {}
+        self._leavers: dict[Consumer, None] = {}
+        self._ticking_since_us = self._context.now()
         self.requeues_singly = "x-delivery-limit" not in self.arguments if number < (4, 0) else limit is None
         return TwoClassReady() if number >= (4, 0) else QuorumReady()
 
@@ -174,14 +180,49 @@ class QuorumQueue(Queue):
         """Return the credit of a consumer that asks for ``prefetch``; it is never without limit."""
         return prefetch or _UNLIMITED
 
-    def check_get(self) -> None:
-        """Refuse (405) to fetch from a queue that serves a single consumer."""
+    def begin_get(self, window: Window) -> None:
+        """Note that a channel fetches; refuse (405) where a single consumer is served."""
         if self.has_single_consumer:
             raise refuse(
                 RESOURCE_LOCKED,
                 f"cannot obtain access to locked {self.place}. basic.get operations are not supported by quorum "
                 "queues with single active consumer",
             )
+        self._fetchers[window] = None
+
+    def remove_consumer(self, consumer: Consumer) -> bool:
+        """Take a consumer out; the queue is never deleted for that."""
+        if consumer.unacked:
+            self._leavers[consumer] = None
+        return super().remove_consumer(consumer)
+
+    @property
+    def counted_consumers(self) -> int:
+        """The number of consumers as ``query_stat`` in ``rabbit_fifo.erl`` tells it.
+
+        Of single consumers only the one that is served counts; and so do, while they hold a message, a
+        consumer that was cancelled and each fetched message by itself.
+        """
+        rota = self.rota
+        count = rota.served_count if isinstance(rota, SoleRota) else len(rota)
+        leavers = {consumer: None for consumer in self._leavers if consumer.unacked and consumer.channel.is_open}
+        fetched = {window: self._fetched_by(window) for window in self._fetchers}
+        self._leavers = leavers
+        self._fetchers = {window: None for window, number in fetched.items() if number}
+        return count + len(leavers) + sum(fetched.values())
+
+    def _fetched_by(self, window: Window) -> int:
+        return sum(queued.queue is self and queued.holder is None for queued in window.unacked.values())
+
+    def look(self) -> None:
+        """Be declared again, which is no use: it renews nothing (measured on 3.10)."""
+
+    def touch(self) -> None:
+        """Start the ``x-expires`` period again; it ends at the tick after it (``is_expired`` in ``rabbit_fifo.erl``)."""
+        if self.expires_us is None or self.rota:
+            return
+        passed_us = self._context.now() + self.expires_us - self._ticking_since_us
+        self._context.deadlines.set(self, self._ticking_since_us + (passed_us // _TICK_US + 1) * _TICK_US)
 
     def shown(self, queued: Queued) -> Message:
         """Return a message as it is fetched: with the number of its returns."""
@@ -226,5 +267,6 @@ class QuorumQueue(Queue):
 
     def recover(self, *, crashed: bool, lost: set[int]) -> None:
         """Go through a restart of the server: everything survives, and what was out has come back."""
+        self._ticking_since_us = self._context.now()
         if self.terms is not None:
             self.terms.recount()

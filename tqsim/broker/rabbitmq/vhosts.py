@@ -160,7 +160,7 @@ class VirtualHost:
             assert_same_flag(found.place, "durable", found.durable, durable)
             assert_same_flag(found.place, "auto_delete", found.auto_delete, auto_delete)
             assert_equivalent(found.place, found.arguments, arguments, QUEUE_ARGUMENTS)
-            found.touch()
+            found.look()
             return found
         if name.startswith(_RESERVED):
             raise refuse(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
