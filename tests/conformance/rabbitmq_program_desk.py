@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from amqp.exceptions import MessageNacked
@@ -57,6 +57,7 @@ class Seen:
 class Held:
     """A message that a client has not settled; ``multiple`` says whether it is settled with those before it."""
 
+    client: int
     queue: str
     tag: int
     multiple: bool = False
@@ -65,29 +66,28 @@ class Held:
 class Client:
     """A channel, and what it holds unsettled."""
 
-    def __init__(self, channel: Any) -> None:
+    def __init__(self, number: int, channel: Any) -> None:
+        self.number = number
         self.channel = channel
         self.held: list[Held] = []
         self.queues: set[str] = set()
 
     def note(self, queue: str, message: Any) -> None:
         """Note a message that must be settled."""
-        self.held.append(Held(queue, message.delivery_tag))
+        self.held.append(Held(self.number, queue, message.delivery_tag))
         self.queues.add(queue)
 
-    def settle(self, index: int, multiple: bool) -> Held | None:
+    def settle(self, index: int, multiple: bool) -> Held:
         """Return the held message of an index, counted round by queues, and hold it no longer.
 
         ``multiple`` is left out where the client has had messages of several queues: which of them came first,
         and so has the smaller tag, is not promised (see :class:`Seen`).
         """
-        if not self.held:
-            return None
         by_queue = sorted(self.held, key=lambda held: held.queue)
         found = by_queue[index % len(by_queue)]
         multiple = multiple and len(self.queues) == 1
         self.held = [held for held in self.held if held != found and not (multiple and held.tag < found.tag)]
-        return Held(found.queue, found.tag, multiple)
+        return replace(found, multiple=multiple)
 
     def forget(self) -> None:
         """The server has closed the channel."""
@@ -172,9 +172,14 @@ class Desk:
             client.note(queue, message)
         return (*_letter(message), message.delivery_info["message_count"])
 
-    def settle_one(self, number: int, index: int, multiple: bool = False) -> Held | None:
-        """Return which of the messages that a client holds is to be settled, if it holds any."""
-        return self._client(number).settle(index, multiple)
+    def choose(self, holder: int, index: int, multiple: bool = False) -> Held | None:
+        """Return which of all messages that clients hold is to be settled now, or None."""
+        holders = [client for client in self.clients() if client.held]
+        if not holders:
+            return None
+        client = holders[holder % len(holders)]
+        self._acting = client.number
+        return client.settle(index, multiple)
 
     def forget_held(self, number: int) -> None:
         """A client gives back everything."""
@@ -281,7 +286,7 @@ class Desk:
             connection = self._connection(number // CLIENTS_PER_CONNECTION)
             channel = connection.channel()
             channel.events["basic_return"].add(self._on_return)
-            self._clients[number] = Client(channel)
+            self._clients[number] = Client(number, channel)
         return self._clients[number]
 
     def _connection(self, number: int) -> Any:

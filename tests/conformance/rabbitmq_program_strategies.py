@@ -1,6 +1,8 @@
 """Generated programs of kombu clients: a topology, and what clients do with it.
 
-The main name is :func:`programs`.  Every program has one legal outcome, which the restrictions here see to:
+The main name is :func:`programs`.  Hypothesis draws the seed of a program and no more: programs that differ in
+one draw would show little and cost as much, and a program is made smaller by leaving out steps
+(``rabbitmq_program_differences.py``).  Every program has one legal outcome, which the restrictions here see to:
 
 - **One feeder.**  A dead-letter queue gets messages from one queue, and no exchange that a client publishes to
   leads there: AMQP promises no order between two ways to one queue (AMQP 0-9-1, section 4.7).
@@ -16,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Final
 
 from hypothesis import strategies as st
 
 from tests.conformance.rabbitmq_programs import (
+    CLIENTS_PER_CONNECTION,
     SHORT_MS,
     Ack,
     AckUnknown,
@@ -82,15 +86,15 @@ _ODD_ARGUMENTS: Final[tuple[Table, ...]] = (
     (),
 )
 _ACTS: Final = {
-    "publish": 12,
-    "consume": 5,
-    "get": 4,
-    "ack": 5,
-    "reject": 5,
+    "publish": 16,
+    "consume": 6,
+    "get": 5,
+    "ack": 7,
+    "reject": 8,
     "qos": 2,
-    "recover": 1,
+    "recover": 2,
     "cancel": 2,
-    "close channel": 1,
+    "close channel": 2,
     "close connection": 1,
     "kill connection": 1,
     "purge": 1,
@@ -104,121 +108,126 @@ _ACTS: Final = {
 
 @dataclass(frozen=True)
 class _Place:
-    """A queue as the plan knows it: who may hold messages of it, and how many one publish may send."""
+    """A queue as the plan knows it: who may use it and hold messages of it, and how many one publish may send."""
 
-    name: str
+    declaration: DeclareQueue
+    users: tuple[int, ...]
     holders: tuple[int, ...]
-    copies_max: int = 3
-    declaration: DeclareQueue | None = None
+    copies_max: int = 4
+
+    @property
+    def name(self) -> str:
+        """The name of the queue."""
+        return self.declaration.name
 
 
 class _Plan:
-    """The topology of one program while it is drawn."""
+    """One program while it is made up."""
 
-    def __init__(self, draw: Any, *, is_timed: bool) -> None:
-        self._draw = draw
-        self.is_timed = is_timed
+    def __init__(self, random: Random, *, is_timed: bool, with_quorum: bool) -> None:
+        self._random = random
+        self._is_timed = is_timed
+        self._with_quorum = with_quorum
         self.steps: list[Step] = []
-        self.places: list[_Place] = []
-        self.exchanges: list[DeclareExchange] = []
-        self.bindings: list[BindQueue] = []
-        self.tags = 0
-        self.published = 0
-        self.shared: dict[int, str] = {}
-        self.consumed: dict[int, set[str]] = {}
-        self.consumers: list[Consume] = []
-        self.holders: list[int] = []
+        self._places: list[_Place] = []
+        self._exchanges: list[DeclareExchange] = []
+        self._bindings: list[BindQueue] = []
+        self._published = 0
+        self._shared: dict[int, str] = {}
+        self._consumers: list[Consume] = []
+        self._holders: list[int] = []
 
-    def pick(self, *values: Any) -> Any:
-        """Draw one of some values; the first is the simplest."""
-        return self._draw(st.sampled_from(values))
+    def _pick(self, *values: Any) -> Any:
+        return self._random.choice(values)
 
-    def chance(self, one_in: int) -> bool:
-        """Draw whether something happens."""
-        return bool(self._draw(st.integers(0, one_in - 1)) == one_in - 1)
+    def _chance(self, one_in: int) -> bool:
+        return self._random.randrange(one_in) == 0
 
     # --- topology ----------------------------------------------------------------------------------
 
-    def draw_topology(self, with_quorum: bool) -> None:
+    def lay_out(self) -> None:
         """Declare exchanges, queues with their dead-letter queues, and bindings."""
-        for number in range(self.pick(0, 1, 2)):
-            self._draw_exchange(f"x{number}")
-        for number in range(self.pick(1, 2)):
-            self._draw_queue(number, with_quorum)
-        for place in self.places:
-            for exchange in self.exchanges:
-                if place.name.startswith("q") and not self.chance(4):
-                    self._bind(place.name, exchange)
-        if len(self.exchanges) > 1 and self.chance(2):
-            source, destination = self.exchanges[0], self.exchanges[1]
+        for number in range(self._pick(0, 1, 1, 2)):
+            self._add_exchange(f"x{number}")
+        for number in range(self._pick(1, 1, 2)):
+            self._add_queue(f"q{number}", f"d{number}")
+        if len(self._exchanges) > 1 and self._chance(2):
+            source, destination = self._exchanges
             self.steps.append(BindExchange(0, destination.name, source.name, self._key_for(source)))
 
-    def _draw_exchange(self, name: str) -> None:
+    def _add_exchange(self, name: str) -> None:
         arguments: Table = ()
-        if self.exchanges and self.chance(3):
-            arguments = (("alternate-exchange", self.exchanges[0].name),)
-        declared = DeclareExchange(
-            0, name, self.pick(*_KINDS), self.chance(3), auto_delete=self.chance(6), arguments=arguments
-        )
-        self.exchanges.append(declared)
+        if self._exchanges and self._chance(3):
+            arguments = (("alternate-exchange", self._exchanges[0].name),)
+        kind, durable, auto_delete = self._pick(*_KINDS), self._chance(3), self._chance(8)
+        declared = DeclareExchange(0, name, kind, durable, auto_delete, arguments)
+        self._exchanges.append(declared)
         self.steps.append(declared)
 
     def _key_for(self, exchange: DeclareExchange) -> str:
-        return str(self.pick(*(_PATTERNS if exchange.kind == "topic" else _KEYS)))
+        return str(self._pick(*(_PATTERNS if exchange.kind == "topic" else _KEYS)))
 
-    def _bind(self, queue: str, exchange: DeclareExchange) -> None:
-        arguments = self.pick(*_MATCHES) if exchange.kind == "headers" else ()
-        binding = BindQueue(0, queue, exchange.name, self._key_for(exchange), arguments)
-        self.bindings.append(binding)
+    def _bind(self, client: int, queue: str, exchange: DeclareExchange) -> None:
+        arguments = self._pick(*_MATCHES) if exchange.kind == "headers" else ()
+        binding = BindQueue(client, queue, exchange.name, self._key_for(exchange), arguments)
+        self._bindings.append(binding)
         self.steps.append(binding)
 
-    def _draw_queue(self, number: int, with_quorum: bool) -> None:
-        name, dead = f"q{number}", f"d{number}"
-        is_quorum = with_quorum and not self.chance(3)
+    def _add_queue(self, name: str, dead: str) -> None:
+        is_quorum = self._with_quorum and not self._chance(3)
         arguments: dict[str, Any] = {"x-queue-type": "quorum"} if is_quorum else {}
-        self._draw_limits(arguments, is_quorum)
-        deaths = self._draw_deaths(name, dead, arguments)
+        self._add_limits(arguments, is_quorum)
+        deaths = self._add_deaths(name, dead, arguments)
         declared = self._declare(name, is_quorum, arguments)
-        only = self.pick(0, 1) if is_quorum or "x-single-active-consumer" in arguments else None
+        only = self._pick(0, 1) if is_quorum or "x-single-active-consumer" in arguments else None
+        users = self._pair(declared.client) if declared.exclusive else _CLIENTS
         holders = tuple(
-            client
-            for client in _CLIENTS
-            if (only is None or client % 2 == only) and (not deaths or client < 2)
-        )  # fmt: skip
+            client for client in users if (only is None or client % 2 == only) and (deaths is None or client < 2)
+        )
         is_soft = is_quorum and arguments.get("x-overflow") == "reject-publish"
-        self.places.append(_Place(name, holders, 1 if is_soft else 3, declared))
-        if deaths:
-            self._draw_dead_letter_queue(name, dead, deaths, with_quorum)
+        self._places.append(_Place(declared, users, holders, 1 if is_soft else 4))
+        for exchange in self._exchanges:
+            if not self._chance(4):
+                self._bind(declared.client, name, exchange)
+        if deaths is not None:
+            self._add_dead_letter_queue(dead, deaths)
 
-    def _draw_limits(self, arguments: dict[str, Any], is_quorum: bool) -> None:
-        if not is_quorum and self.chance(4):
-            arguments["x-max-priority"] = self.pick(1, 5)
-        if self.chance(3):
-            arguments["x-max-length"] = self.pick(2, 1, 3, 0)
-        elif self.chance(6):
-            arguments["x-max-length-bytes"] = self.pick(6, 3)
+    @staticmethod
+    def _pair(client: int) -> tuple[int, ...]:
+        """The clients of the same connection."""
+        first = client - client % CLIENTS_PER_CONNECTION
+        return tuple(range(first, first + CLIENTS_PER_CONNECTION))
+
+    def _add_limits(self, arguments: dict[str, Any], is_quorum: bool) -> None:
+        if not is_quorum and self._chance(4):
+            arguments["x-max-priority"] = self._pick(1, 5)
+        if self._chance(3):
+            arguments["x-max-length"] = self._pick(0, 1, 2, 2, 3, 3)
+        elif self._chance(6):
+            arguments["x-max-length-bytes"] = self._pick(5, 10)
         if "x-max-length" in arguments or "x-max-length-bytes" in arguments:
-            overflow = self.pick(*_OVERFLOWS[: 3 if is_quorum else 4])
+            overflow = self._pick(*_OVERFLOWS[: 3 if is_quorum else 4])
             if overflow is not None:
                 arguments["x-overflow"] = overflow
-        if self.chance(3):
-            arguments["x-message-ttl"] = self.pick(*((SHORT_MS,) if self.is_timed else (_LONG_MS, 0)))
-        if self.is_timed and self.chance(6):
+        if self._chance(4):
+            arguments["x-message-ttl"] = SHORT_MS if self._is_timed else self._pick(_LONG_MS, 0)
+        # A quorum queue expires at a tick of five seconds (``test_rabbitmq_quorum_found.py``).
+        if self._is_timed and not is_quorum and self._chance(5):
             arguments["x-expires"] = SHORT_MS
-        if self.chance(5):
+        if self._chance(6):
             arguments["x-single-active-consumer"] = True
-        if is_quorum and self.chance(3):
-            arguments["x-delivery-limit"] = self.pick(1, 2)
+        if is_quorum and self._chance(3):
+            arguments["x-delivery-limit"] = self._pick(0, 1, 2)
 
-    def _draw_deaths(self, name: str, dead: str, arguments: dict[str, Any]) -> str | None:
+    def _add_deaths(self, name: str, dead: str, arguments: dict[str, Any]) -> str | None:
         """Give a queue somewhere for its dead letters; return the exchange that leads to a queue for them."""
-        kind = self.pick("none", "queue", "exchange", "itself", "nowhere")
+        kind = self._pick("none", "queue", "queue", "exchange", "itself", "nowhere")
         if kind == "queue":
             arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
             return ""
         if kind == "exchange":
             arguments["x-dead-letter-exchange"] = f"dx{dead}"
-            if self.chance(2):
+            if self._chance(2):
                 arguments["x-dead-letter-routing-key"] = "died"
             return f"dx{dead}"
         if kind == "itself":
@@ -228,165 +237,150 @@ class _Plan:
         return None
 
     def _declare(self, name: str, is_quorum: bool, arguments: dict[str, Any]) -> DeclareQueue:
-        client = self.pick(0, 2)
-        kind = "durable" if is_quorum else self.pick("transient", "durable", "durable", "auto-delete", "exclusive")
-        declared = DeclareQueue(
-            client,
-            name,
-            durable=kind == "durable",
-            exclusive=kind == "exclusive",
-            auto_delete=kind == "auto-delete",
-            arguments=tuple(arguments.items()),
-        )
+        kind = "durable" if is_quorum else self._pick("transient", "durable", "durable", "auto-delete", "exclusive")
+        # What dies is held by connection 0.
+        client = 0 if kind == "exclusive" else self._pick(0, 2)
+        flags = (kind == "durable", kind == "exclusive", kind == "auto-delete")
+        declared = DeclareQueue(client, name, *flags, tuple(arguments.items()))
         self.steps.append(declared)
         return declared
 
-    def _draw_dead_letter_queue(self, name: str, dead: str, exchange: str, with_quorum: bool) -> None:
-        is_quorum = with_quorum and self.chance(3)
+    def _add_dead_letter_queue(self, dead: str, exchange: str) -> None:
+        is_quorum = self._with_quorum and self._chance(3)
         arguments: dict[str, Any] = {"x-queue-type": "quorum"} if is_quorum else {}
-        if self.is_timed and self.chance(3):
+        if self._is_timed and self._chance(3):
             arguments["x-message-ttl"] = SHORT_MS
-        if self.chance(4):
-            arguments["x-max-length"] = self.pick(1, 2)
-        declared = DeclareQueue(2, dead, durable=is_quorum or self.chance(2), arguments=tuple(arguments.items()))
+        if self._chance(4):
+            arguments["x-max-length"] = self._pick(1, 2)
+        declared = DeclareQueue(2, dead, durable=is_quorum or self._chance(2), arguments=tuple(arguments.items()))
         self.steps.append(declared)
-        self.places.append(_Place(dead, (2,) if is_quorum else (2, 3), 3, declared))
+        self._places.append(_Place(declared, _CLIENTS, (2,) if is_quorum else (2, 3)))
         if exchange:
-            kind = self.pick("fanout", "topic")
+            kind = self._pick("fanout", "topic")
             self.steps.append(DeclareExchange(2, exchange, kind))
             self.steps.append(BindQueue(2, dead, exchange, "#" if kind == "topic" else ""))
 
     # --- acts --------------------------------------------------------------------------------------
 
     def act(self) -> Step:
-        """Draw what a client does next."""
-        kinds = [kind for kind, weight in _ACTS.items() for _ in range(weight)]
-        kind = self._draw(st.sampled_from(kinds))
-        client, place = self.pick(*_CLIENTS), self.pick(*self.places)
-        if kind in ("ack", "reject", "recover", "cancel") and not self.holders:
-            kind = "consume"
+        """Return what a client does next."""
+        kind = self._random.choices(list(_ACTS), list(_ACTS.values()))[0]
+        place = self._pick(self._places[0], *self._places)
+        client = self._pick(*_CLIENTS)
+        if kind in ("ack", "reject", "recover", "cancel") and not (self._holders and self._published):
+            kind = self._pick("consume", "publish")
         acts: dict[str, Callable[[], Step]] = {
             "publish": lambda: self._publish(client, place),
             "consume": lambda: self._consume(place),
             "get": lambda: self._get(client, place),
             "qos": lambda: self._qos(client),
-            "ack": lambda: Ack(self._holder(), self.pick(0, 1, 2, 3), self.chance(3)),
-            "reject": lambda: Reject(self._holder(), self.pick(0, 1, 2, 3), self.chance(2)),
-            "recover": lambda: Recover(self._holder()),
+            "ack": lambda: Ack(*self._message(), self._chance(3)),
+            "reject": lambda: Reject(*self._message(), self._chance(2)),
+            "recover": lambda: Recover(self._pick(*self._holders)),
             "cancel": self._cancel,
             "close channel": lambda: CloseChannel(client),
-            "close connection": lambda: CloseConnection(self.pick(0, 1)),
-            "kill connection": lambda: KillConnection(self.pick(0, 1)),
+            "close connection": lambda: CloseConnection(self._pick(0, 1)),
+            "kill connection": lambda: KillConnection(self._pick(0, 1)),
             "purge": lambda: Purge(client, place.name),
-            "delete queue": lambda: DeleteQueue(client, place.name, self.chance(3), self.chance(3)),
-            "delete exchange": lambda: DeleteExchange(client, self._any_exchange(), self.chance(2)),
+            "delete queue": lambda: DeleteQueue(client, place.name, self._chance(3), self._chance(3)),
+            "delete exchange": lambda: DeleteExchange(client, self._an_exchange(), self._chance(2)),
             "unbind": lambda: self._unbind(client),
             "redeclare": lambda: self._redeclare(client, place),
             "ack unknown": lambda: AckUnknown(client),
         }
         return acts[kind]()
 
-    def _holder(self) -> int:
-        return int(self.pick(*self.holders))
+    def _message(self) -> tuple[int, int]:
+        return self._random.randrange(4), self._random.randrange(4)
 
     def _cancel(self) -> Step:
-        consumer = self.pick(*self.consumers) if self.consumers else Consume(0, "", "missing")
+        consumer = self._pick(*self._consumers, Consume(0, "", "missing"))
         return Cancel(consumer.client, consumer.tag)
 
     def _get(self, client: int, place: _Place) -> Step:
-        no_ack = self.chance(3)
+        no_ack = self._chance(3)
         if not no_ack:
-            client = self.pick(*place.holders)
-            self.holders.append(client)
+            client = self._pick(*place.holders)
+            self._holders.append(client)
         return Get(client, place.name, no_ack)
 
-    def _any_exchange(self) -> str:
-        return str(self.pick(*[exchange.name for exchange in self.exchanges], "missing"))
+    def _an_exchange(self) -> str:
+        missing = self._chance(12) or not self._exchanges
+        return "missing" if missing else str(self._pick(*self._exchanges).name)
 
     def _publish(self, client: int, place: _Place) -> Step:
-        body = f"m{self.published}"
-        self.published += 1
-        exchange, key = "", place.name
-        if self.exchanges and self.chance(2):
-            exchange, key = self._any_exchange(), self.pick(*_KEYS)
-        elif self.chance(12):
+        body = f"m{self._published}"
+        self._published += 1
+        exchange, key, copies_max = "", place.name, place.copies_max
+        if self._exchanges and self._chance(2):
+            exchange = self._an_exchange()
+            key = self._pick(*_KEYS, *(binding.key for binding in self._bindings))
+            copies_max = min(other.copies_max for other in self._places)
+        elif self._chance(12):
             key = "missing"
-        copies_max = 3 if exchange == "" else min(place.copies_max for place in self.places)
-        expirations = (None, None, str(SHORT_MS)) if self.is_timed else (None, None, None, "0", str(_LONG_MS))
+        expirations = (None, None, str(SHORT_MS)) if self._is_timed else (None,) * 4 + ("0", str(_LONG_MS))
         return Publish(
             client,
             exchange,
             key,
             body,
-            copies=self.pick(*range(1, min(copies_max, place.copies_max) + 1)),
-            priority=self.pick(None, 0, 3, 9),
-            expiration=self.pick(*expirations),
-            persistent=self.chance(2),
-            mandatory=self.chance(3),
-            headers=self.pick(*_HEADERS),
+            copies=self._random.randint(1, copies_max),
+            priority=self._pick(None, 0, 3, 9),
+            expiration=self._pick(*expirations),
+            persistent=self._chance(2),
+            mandatory=self._chance(3),
+            headers=self._pick(*_HEADERS),
         )
 
     def _consume(self, place: _Place) -> Step:
-        no_ack = self.chance(4)
-        client = self.pick(*place.holders)
-        if self.shared.get(client, place.name) != place.name:
-            place = next(other for other in self.places if other.name == self.shared[client])
-        self.consumed.setdefault(client, set()).add(place.name)
-        tag = f"c{self.tags}"
-        self.tags += 1
-        consumer = Consume(client, place.name, tag, no_ack, self.chance(8), self.pick(None, None, 5, -1))
-        self.consumers.append(consumer)
+        no_ack = self._chance(4)
+        client = self._pick(*(place.users if no_ack else place.holders))
+        name = self._shared.get(client, place.name)
+        tag = f"c{len(self._consumers)}"
+        consumer = Consume(client, name, tag, no_ack, self._chance(10), self._pick(None, None, None, 5, -1))
+        self._consumers.append(consumer)
         if not no_ack:
-            self.holders.append(client)
+            self._holders.append(client)
         return consumer
 
     def _qos(self, client: int) -> Step:
-        consumed = self.consumed.get(client, set())
-        shared = self.chance(3) and len(consumed) <= 1
+        """Limit what a client may hold; a shared limit only for what it consumes from one queue."""
+        consumed = {consumer.queue for consumer in self._consumers if consumer.client == client}
+        possible = [place.name for place in self._places if client in place.holders]
+        shared = self._chance(3) and len(consumed) <= 1 and bool(possible)
         if shared:
-            names = [place.name for place in self.places if client in place.holders]
-            if not names:
-                shared = False
-            else:
-                self.shared.setdefault(client, next(iter(consumed), names[0]))
-        return Qos(client, self.pick(1, 2, 3, 0), shared)
+            self._shared.setdefault(client, next(iter(consumed), possible[0]))
+        return Qos(client, self._pick(0, 1, 1, 2, 3), shared)
 
     def _unbind(self, client: int) -> Step:
-        if not self.bindings:
-            return UnbindQueue(client, self.places[0].name, "missing", "a")
-        binding = self.pick(*self.bindings)
+        if not self._bindings:
+            return UnbindQueue(client, self._places[0].name, "missing", "a")
+        binding = self._pick(*self._bindings)
         return UnbindQueue(client, binding.queue, binding.exchange, binding.key, binding.arguments)
 
     def _redeclare(self, client: int, place: _Place) -> Step:
-        if self.exchanges and self.chance(3):
-            exchange = self.pick(*self.exchanges)
-            return DeclareExchange(
-                client, exchange.name, self.pick(*_KINDS, "bogus"), self.chance(2), arguments=exchange.arguments
-            )
+        if self._exchanges and self._chance(3):
+            exchange = self._pick(*self._exchanges)
+            kind = self._pick(*_KINDS, "bogus")
+            return DeclareExchange(client, exchange.name, kind, self._chance(2), arguments=exchange.arguments)
         declared = place.declaration
-        assert declared is not None
-        odd = self.pick(*_ODD_ARGUMENTS)
-        arguments = {**dict(declared.arguments), **dict(odd)}
-        return DeclareQueue(
-            client,
-            self.pick(place.name, f"{place.name}new"),
-            self.pick(declared.durable, not declared.durable),
-            self.pick(declared.exclusive, declared.exclusive, not declared.exclusive),
-            declared.auto_delete,
-            tuple(arguments.items()),
-        )
+        arguments = {**dict(declared.arguments), **dict(self._pick(*_ODD_ARGUMENTS))}
+        name = self._pick(place.name, f"{place.name}new")
+        durable = self._pick(declared.durable, declared.durable, not declared.durable)
+        exclusive = self._pick(declared.exclusive, declared.exclusive, not declared.exclusive)
+        return DeclareQueue(client, name, durable, exclusive, declared.auto_delete, tuple(arguments.items()))
 
 
 @st.composite
 def programs(draw: Any, *, restarts: bool = False) -> Program:
     """Programs; with ``restarts`` the server restarts somewhere in each."""
-    is_timed = draw(st.integers(0, 5)) == 5
-    plan = _Plan(draw, is_timed=is_timed)
-    plan.draw_topology(with_quorum=draw(st.integers(0, 2)) == 2)
-    acts = [plan.act() for _ in range(draw(st.integers(4, 8 if is_timed else 14)))]
+    random = draw(st.randoms(use_true_random=True))
+    is_timed = random.randrange(6) == 0
+    plan = _Plan(random, is_timed=is_timed, with_quorum=random.randrange(3) == 0)
+    plan.lay_out()
+    acts = [plan.act() for _ in range(random.randint(5, 8 if is_timed else 16))]
     if is_timed:
-        acts.insert(draw(st.integers(1, len(acts))), Wait())
+        acts.insert(random.randint(2, len(acts)), Wait())
     if restarts:
-        acts.insert(draw(st.integers(1, len(acts))), Restart())
-    confirming = draw(st.sampled_from([(), (0,), (1,), (0, 1)]))
-    return Program((*plan.steps, *acts), confirming)
+        acts.insert(random.randint(2, len(acts)), Restart())
+    return Program((*plan.steps, *acts), random.choice([(), (0,), (1,), (0, 1)]))

@@ -324,33 +324,37 @@ class Qos(Step):
 
 @dataclass(frozen=True)
 class Ack(Step):
-    """Acknowledge one of the messages that this client holds, counted round; none if it holds none."""
+    """Acknowledge a message.
 
-    client: int
+    Of the clients that hold any, the one with the number ``holder``, and of what that holds the message with the
+    number ``index``, both counted round.  Nothing happens if nobody holds any.
+    """
+
+    holder: int = 0
     index: int = 0
     multiple: bool = False
 
     def do(self, desk: Desk) -> object:
         """Act."""
-        held = desk.settle_one(self.client, self.index, self.multiple)
+        held = desk.choose(self.holder, self.index, self.multiple)
         if held is not None:
-            desk.channel(self.client).basic_ack(held.tag, held.multiple)
+            desk.channel(held.client).basic_ack(held.tag, held.multiple)
         return held is not None
 
 
 @dataclass(frozen=True)
 class Reject(Step):
-    """Reject one of the messages that this client holds, counted round; none if it holds none."""
+    """Reject a message, found as that of :class:`Ack`."""
 
-    client: int
+    holder: int = 0
     index: int = 0
     requeue: bool = False
 
     def do(self, desk: Desk) -> object:
         """Act."""
-        held = desk.settle_one(self.client, self.index)
+        held = desk.choose(self.holder, self.index)
         if held is not None:
-            desk.channel(self.client).basic_reject(held.tag, self.requeue)
+            desk.channel(held.client).basic_reject(held.tag, self.requeue)
         return held is not None
 
 

@@ -125,12 +125,13 @@ def check_queue_arguments(queue: str, vhost: str, arguments: Table) -> None:
             f"invalid type '{type_name(exchange)}' for arg 'x-dead-letter-exchange' in queue '{queue}' "
             f"in vhost '{vhost}'"
         )
-    for name in ("x-queue-type", *QUEUE_ARGUMENTS):
-        if name in arguments:
-            _check_queue_argument(name, arguments, place)
     kind = str(arguments.get("x-queue-type", "classic"))
+    refused = _REFUSED.get(kind, ())
+    for name in ("x-queue-type", *QUEUE_ARGUMENTS):
+        if name in arguments and name not in refused:
+            _check_queue_argument(name, arguments, place)
     for name in arguments:
-        if name in _REFUSED.get(kind, ()):
+        if name in refused:
             raise _failed(f"invalid arg '{name}' {place} of queue type rabbit_{kind}_queue")
     if kind == "stream":
         raise UnsupportedError(

@@ -245,6 +245,14 @@ class QuorumQueue(Queue):
                 terms.went(queued)
                 terms.expire()
 
+    def run_again(self) -> None:
+        """Deliver what can be delivered after messages were put back, and only then drop what is too much."""
+        if self.terms is not None:
+            self.terms.expire()
+        self.run()
+        if self.terms is not None:
+            self.terms.enforce()
+
     def give_back(self, queued: Queued) -> None:
         """Take back a message: at the front, or at the end if nothing limits its returns."""
         if not self.requeues_singly or self.is_deleted:

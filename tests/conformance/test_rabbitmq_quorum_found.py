@@ -1,14 +1,16 @@
-"""The machine and a real RabbitMQ 3.10 do the same: what a quorum queue counts as a consumer, and its expiry.
+"""The machine and a real RabbitMQ 3.10 do the same: what generated programs found of quorum queues.
 
 Each body runs on both arms and compares with the same literals, as in ``test_rabbitmq_machine.py``.  The
-cases were found by generated programs (``test_rabbitmq_programs.py``); the source is ``rabbit_fifo.erl``.
+programs are those of ``test_rabbitmq_programs.py``; the source is ``rabbit_fifo.erl`` unless another is named.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.rabbitmq_arms import Arm, Counts, Lane
+import pytest
+
+from tests.conformance.rabbitmq_arms import Arm, Closed, Counts, Lane
 
 
 def _quorum(arm: Arm, lane: Lane, stem: str = "q", **more: Any) -> str:
@@ -81,3 +83,42 @@ def test_an_unused_queue_goes_at_a_tick_of_five_seconds(arm: Arm) -> None:
     assert arm.counts(queue) == Counts(0, 0)
     arm.wait(1_200)
     assert arm.counts(queue) is None
+
+
+def test_an_argument_of_another_type_is_not_looked_into(arm: Arm) -> None:
+    """``check_declare_arguments`` in ``rabbit_amqqueue.erl`` checks the values of the type's own alone."""
+    lane = arm.client().lane()
+    with pytest.raises(Closed) as refused:
+        _quorum(arm, lane, x_max_priority=256)
+    place = f"queue '{arm.name('q')}' in vhost '{arm.vhost}'"
+    text = f"PRECONDITION_FAILED - invalid arg 'x-max-priority' for {place} of queue type rabbit_quorum_queue"
+    assert refused.value.text == text
+
+
+def test_several_that_are_dropped_at_once_die_in_reverse_order(arm: Arm) -> None:
+    """``drop_head`` puts the effect of each before those of the earlier ones."""
+    lane, holder = arm.client().lane(), arm.client().lane()
+    dead = lane.queue(arm.name("dead"))
+    queue = _quorum(arm, lane, x_max_length=1, x_dead_letter_exchange="", x_dead_letter_routing_key=dead)
+    holder.consume(queue, "a")
+    lane.send(queue, *range(4))
+    arm.wait(200)
+    holder.close()
+    arm.wait(300)
+    assert lane.contents(dead) == "2 1 0"
+    assert lane.contents(queue) == "3"
+
+
+def test_what_comes_back_is_served_before_it_is_dropped(arm: Arm) -> None:
+    lane, holder = arm.client().lane(), arm.client().lane()
+    queue = _quorum(arm, lane, x_max_length=1)
+    holder.consume(queue, "a")
+    lane.send(queue, *range(4))
+    lane.qos(2)
+    lane.consume(queue, "b")
+    arm.wait(200)
+    holder.close()
+    arm.wait(300)
+    assert lane.bodies("b") == "0* 1*"
+    lane.cancel("b")
+    assert lane.contents(queue) == "3"
