@@ -1,6 +1,6 @@
 """The two servers that programs of kombu clients run on.
 
-The main names are :class:`SimulatedArm` and :class:`ServerArm`, and :func:`run_simulated` and :func:`run_real`,
+The main names are :class:`SimulatedArm` and :class:`RealArm`, and :func:`run_simulated` and :func:`run_real`,
 which run one program from an empty server to an empty server.
 """
 
@@ -17,7 +17,7 @@ import tqsim
 from tests.conformance.rabbitmq_program_desk import Arm, Desk, Seen, run
 from tests.conformance.rabbitmq_programs import SHORT_MS, Program
 
-__all__ = ["ServerArm", "SimulatedArm", "TooSlow", "run_real", "run_simulated"]
+__all__ = ["RealArm", "SimulatedArm", "TooSlow", "run_real", "run_simulated"]
 
 _BARRIER: Final = "tqsim-barrier"
 _QUIET_ROUNDS: Final = 2
@@ -76,7 +76,7 @@ def _is_quiet(desk: Desk, connection: Any) -> bool:
     return bool(desk.guard(read))
 
 
-class ServerArm(Arm):
+class RealArm(Arm):
     """A real server, at rest when nothing has changed for some rounds of questions.
 
     In a round each channel of the program is asked for an answer (``channel.flow``), so that what the client
@@ -86,7 +86,7 @@ class ServerArm(Arm):
     """
 
     def __init__(self, vhost: str, port: int = 5672, restart: Callable[[], None] | None = None) -> None:
-        self._vhost = vhost
+        self.vhost = vhost
         self._port = port
         self._restart = restart
         self._barrier: Any = None
@@ -96,7 +96,7 @@ class ServerArm(Arm):
     @property
     def url(self) -> str:
         """Where kombu connects to."""
-        return f"amqp://guest:guest@127.0.0.1:{self._port}/{self._vhost}"
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/{self.vhost}"
 
     def settle(self, desk: Desk) -> None:
         """Let everything that is under way arrive, and read it."""
@@ -170,7 +170,7 @@ def run_simulated(program: Program, vhost: str) -> list[Seen]:
         return run(SimulatedArm(simulation, vhost), program)
 
 
-def run_real(program: Program, arm: ServerArm) -> list[Seen]:
+def run_real(program: Program, arm: RealArm) -> list[Seen]:
     """Run a program on a real server; again, if the machine was too slow for its short lives."""
     for _ in range(_ATTEMPTS):
         arm.expect(program)

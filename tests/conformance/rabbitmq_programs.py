@@ -251,15 +251,20 @@ class Publish(Step):
     def do(self, desk: Desk) -> object:
         """Act."""
         channel = desk.channel(self.client)
-        for number in range(self.copies):
+        for body in self.bodies:
             message = channel.prepare_message(
-                self.body if self.copies == 1 else f"{self.body}.{number}",
+                body,
                 priority=self.priority,
                 content_encoding="utf-8",
                 headers=dict(self.headers),
                 properties=self._properties(),
             )
             channel.basic_publish(message, self.exchange, self.key, mandatory=self.mandatory)
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """The body of each copy."""
+        return (self.body,) if self.copies == 1 else tuple(f"{self.body}.{number}" for number in range(self.copies))
 
     def _properties(self) -> Mapping[str, Any]:
         properties: dict[str, Any] = {"delivery_mode": _PERSISTENT if self.persistent else _TRANSIENT}

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 import amqp
 import pytest
@@ -76,6 +76,13 @@ class Site:
         """Remove the vhost."""
         if self.vhost != "/":
             self.control("delete_vhost", self.vhost)
+
+    @staticmethod
+    def shared() -> IO[str]:
+        """Use the server next to others, until the file is closed; who changes its settings waits for that."""
+        lock = (Path(tempfile.gettempdir()) / "tqsim-rabbitmq.lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        return lock
 
     def set_number(self, name: str, number: int) -> bool:
         """Set a setting of the server's application, and say whether that was possible."""
@@ -317,8 +324,7 @@ class ServerArm(Arm):
         self._is_impatient = False
         self._is_alarmed = False
         # A body that changes a setting of the server has the server for itself.
-        self._lock = (Path(tempfile.gettempdir()) / "tqsim-rabbitmq.lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self._lock = site.shared()
         self._prefix = f"tqsim-{os.getpid()}-{number}-"
         self._names: list[str] = []
         self._clients: list[_ServerClient] = []

@@ -1,0 +1,193 @@
+"""Generated programs of kombu clients do the same in the simulation and on a real RabbitMQ 3.10.
+
+``--broker-programs N`` says how many.  A program that goes differently is made smaller and printed as the text
+that builds it: paste that into a test of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+
+from tests.conformance.rabbitmq_own_node import OwnNode
+from tests.conformance.rabbitmq_program_arms import RealArm, run_real, run_simulated
+from tests.conformance.rabbitmq_program_desk import Seen
+from tests.conformance.rabbitmq_program_differences import difference, smallest
+from tests.conformance.rabbitmq_program_invariants import duplicates, losses
+from tests.conformance.rabbitmq_program_strategies import programs
+from tests.conformance.rabbitmq_programs import (
+    Ack,
+    Consume,
+    DeclareQueue,
+    Get,
+    Program,
+    Publish,
+    Qos,
+    Reject,
+    Wait,
+)
+from tests.conformance.rabbitmq_server_arm import Site
+
+_SEED: Final = 20_261_125
+#: Of so many programs one restarts the server, on a node of its own.
+_RESTARTS_ONE_IN: Final = 20
+_SIMULATED_ALONE: Final = 150
+
+_EXAMPLE: Final = Program(
+    steps=(
+        DeclareQueue(0, "q", arguments=(("x-message-ttl", 60_000),)),
+        Qos(1, 2),
+        Consume(1, "q", "c"),
+        Publish(0, "", "q", "m", copies=4, mandatory=True),
+        Reject(0, 0, requeue=True),
+        Get(2, "q"),
+        Ack(0, 1, multiple=True),
+        Wait(),
+    ),
+    confirming=(0,),
+)
+
+
+def _each(strategy: SearchStrategy[Program], number: int, check: Callable[[Program], None]) -> None:
+    """Check so many programs, the same ones each time."""
+
+    @seed(_SEED)
+    @settings(
+        max_examples=number,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(program=strategy)
+    def check_one(program: Program) -> None:
+        check(program)
+
+    check_one()
+
+
+def _compare(program: Program, arm: RealArm) -> str | None:
+    return difference(program, run_simulated(program, arm.vhost), run_real(program, arm))
+
+
+def _check_all(strategy: SearchStrategy[Program], number: int, arm: RealArm) -> None:
+    """Run programs on both servers; the first that differs is made smaller, and all are counted."""
+    different: list[Program] = []
+
+    def check(program: Program) -> None:
+        if _compare(program, arm) is not None:
+            different.append(program)
+
+    _each(strategy, number, check)
+    if different:
+        small = smallest(different[0], lambda program: _compare(program, arm) is not None)
+        text = _compare(small, arm) or f"It went well the next time:\n{different[0]}"
+        pytest.fail(f"{len(different)} of {number} programs differ.\n{text}", pytrace=False)
+
+
+@pytest.fixture
+def shared_server(rabbitmq_site: Site) -> Iterator[RealArm]:
+    """The server that this machine has, in a vhost of our own."""
+    with rabbitmq_site.shared():
+        arm = RealArm(rabbitmq_site.vhost)
+        yield arm
+        arm.close()
+
+
+@pytest.mark.conformance
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_programs_do_the_same_on_both_servers(request: pytest.FixtureRequest, shared_server: RealArm) -> None:
+    _check_all(programs(), request.config.getoption("--broker-programs"), shared_server)
+
+
+@pytest.mark.conformance
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_programs_with_a_restart_do_the_same_on_both_servers(request: pytest.FixtureRequest) -> None:
+    missing = OwnNode.missing()
+    if missing is not None:
+        pytest.skip(missing)
+    number = max(2, request.config.getoption("--broker-programs") // _RESTARTS_ONE_IN)
+    with OwnNode() as node:
+        arm = RealArm("%2f", node.port, node.restart)
+        _check_all(programs(restarts=True), number, arm)
+        arm.close()
+
+
+# --- the simulation alone --------------------------------------------------------------------------
+
+
+def test_nothing_is_lost_or_doubled_in_the_simulation() -> None:
+    checked = [0]
+
+    def check(program: Program) -> None:
+        seen = run_simulated(program, "v")
+        assert duplicates(program, seen) == []
+        lost, kept = losses(program, seen)
+        assert lost == [], str(program)
+        checked[0] += kept
+
+    _each(programs(), _SIMULATED_ALONE, check)
+    # The rule speaks of plain queues alone; that it spoke of some is part of the test.
+    assert checked[0] > _SIMULATED_ALONE
+
+
+def test_the_same_program_goes_the_same_way_again() -> None:
+    def check(program: Program) -> None:
+        assert run_simulated(program, "v") == run_simulated(program, "v")
+
+    _each(programs(restarts=True), 20, check)
+
+
+# --- the comparison itself -------------------------------------------------------------------------
+
+
+def _swapped(seen: list[Seen]) -> list[Seen]:
+    """The same, but that the first consumer that got two messages at once got them in the other order."""
+    for one in seen:
+        for letters in one.deliveries.values():
+            if len(letters) > 1:
+                letters[0], letters[1] = letters[1], letters[0]
+                return seen
+    return seen
+
+
+def test_two_swapped_deliveries_are_reported() -> None:
+    found = difference(_EXAMPLE, run_simulated(_EXAMPLE, "v"), _swapped(run_simulated(_EXAMPLE, "v")))
+    assert found is not None
+    head = found.splitlines()[:2]
+    assert head == [f"The simulation and the real server differ at {_EXAMPLE.steps[3]!r}:", "  deliveries"]
+    assert found.endswith(str(_EXAMPLE))
+
+
+def test_two_equal_courses_are_not_reported() -> None:
+    assert difference(_EXAMPLE, run_simulated(_EXAMPLE, "v"), run_simulated(_EXAMPLE, "v")) is None
+
+
+def test_a_program_is_made_smaller_while_it_differs() -> None:
+    def differs(program: Program) -> bool:
+        return difference(program, run_simulated(program, "v"), _swapped(run_simulated(program, "v"))) is not None
+
+    small = smallest(_EXAMPLE, differs)
+    assert small.steps == (_EXAMPLE.steps[0], _EXAMPLE.steps[2], _EXAMPLE.steps[3])
+
+
+def test_a_program_prints_as_the_text_that_builds_it() -> None:
+    names = {kind.__name__: kind for kind in (Program, *map(type, _EXAMPLE.steps))}
+    assert eval(str(_EXAMPLE), names) == _EXAMPLE
+
+
+def test_a_loss_and_a_double_are_found() -> None:
+    seen = run_simulated(_EXAMPLE, "v")
+    assert (duplicates(_EXAMPLE, seen), losses(_EXAMPLE, seen)) == ([], ([], 4))
+    for one in seen:
+        one.deliveries.pop("c", None)
+    assert losses(_EXAMPLE, seen) == (["m.0", "m.1"], 4)
+    again = run_simulated(_EXAMPLE, "v")
+    again[3].deliveries["c"].append(again[3].deliveries["c"][0])
+    assert duplicates(_EXAMPLE, again) == ["q: m.0"]
