@@ -184,8 +184,9 @@ class _Plan:
         holders = tuple(
             client for client in users if (only is None or client % 2 == only) and (deaths is None or client < 2)
         )
-        is_soft = is_quorum and arguments.get("x-overflow") == "reject-publish"
-        self._places.append(_Place(declared, users, holders, 1 if is_soft else 4))
+        # A full quorum queue tells a publisher a moment later, and lets a message expire a moment later.
+        is_slow = is_quorum and ("x-max-length" in arguments or "x-max-length-bytes" in arguments)
+        self._places.append(_Place(declared, users, holders, 1 if is_slow else 4))
         for exchange in self._exchanges:
             if not self._chance(4):
                 self._bind(declared.client, name, exchange)
@@ -210,7 +211,9 @@ class _Plan:
             if overflow is not None:
                 arguments["x-overflow"] = overflow
         if self._chance(4):
-            arguments["x-message-ttl"] = SHORT_MS if self._is_timed else self._pick(_LONG_MS, 0)
+            # A quorum queue needs a moment to let a message expire, so that one may be dropped before.
+            is_racing = is_quorum and ("x-max-length" in arguments or "x-max-length-bytes" in arguments)
+            arguments["x-message-ttl"] = SHORT_MS if self._is_timed else self._pick(_LONG_MS, _LONG_MS if is_racing else 0)
         # A quorum queue expires at a tick of five seconds (``test_rabbitmq_quorum_found.py``).
         if self._is_timed and not is_quorum and self._chance(5):
             arguments["x-expires"] = SHORT_MS

@@ -134,7 +134,7 @@ def test_nothing_is_lost_or_doubled_in_the_simulation() -> None:
 
     _each(programs(), _SIMULATED_ALONE, check)
     # The rule speaks of plain queues alone; that it spoke of some is part of the test.
-    assert checked[0] > _SIMULATED_ALONE
+    assert checked[0] > _SIMULATED_ALONE // 2
 
 
 def test_the_same_program_goes_the_same_way_again() -> None:

@@ -122,3 +122,14 @@ def test_what_comes_back_is_served_before_it_is_dropped(arm: Arm) -> None:
     assert lane.bodies("b") == "0* 1*"
     lane.cancel("b")
     assert lane.contents(queue) == "3"
+
+
+def test_what_is_overdue_is_counted_as_left_behind_a_fetched_message(arm: Arm) -> None:
+    lane = arm.client().lane()
+    queue = _quorum(arm, lane)
+    lane.send(queue, "a")
+    lane.send(queue, "b", "c", expiration="0")
+    arm.wait(100)
+    assert lane.get(queue) == ("a", False, 1, 2)
+    arm.wait(200)
+    assert arm.counts(queue) == Counts(0, 1)

@@ -121,10 +121,9 @@ class Channel(Publishing):
         found.touch()
         if not found.ready.count:
             return None
-        queued = found.take()
+        queued, left = found.take()
         message = found.shown(queued)
         self.window.hand_out(queued, None, no_ack)
-        left = found.ready.count
         return Got(queued.delivery_tag, queued.redelivered, message, left, queued.delivery_number)
 
     @answered(methods.BASIC_QOS)

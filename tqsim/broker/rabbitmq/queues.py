@@ -176,14 +176,14 @@ class Queue:
                 consumer.channel.deliver(consumer, queued)
                 terms.expire()
 
-    def take(self) -> Queued:
-        """Remove and return the next message; there must be one."""
+    def take(self) -> tuple[Queued, int]:
+        """Remove and return the next message, which must be there, and how many are left."""
         queued = self.ready.pop()
         terms = self.terms
         if terms is not None:
             terms.went(queued)
             terms.expire()
-        return queued
+        return queued, self.ready.count
 
     def run_again(self) -> None:
         """Deliver what can be delivered after messages were put back."""

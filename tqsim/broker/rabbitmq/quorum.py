@@ -224,6 +224,11 @@ class QuorumQueue(Queue):
         passed_us = self._context.now() + self.expires_us - self._ticking_since_us
         self._context.deadlines.set(self, self._ticking_since_us + (passed_us // _TICK_US + 1) * _TICK_US)
 
+    def take(self) -> tuple[Queued, int]:
+        """Remove and return the next message; the others are counted before what is overdue among them goes."""
+        left = self.ready.count - 1
+        return super().take()[0], left
+
     def shown(self, queued: Queued) -> Message:
         """Return a message as it is fetched: with the number of its returns."""
         message = queued.message
