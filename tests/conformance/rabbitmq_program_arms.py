@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from celery import Celery
@@ -119,7 +120,7 @@ class RealArm(Arm):
         """Ask each channel for an answer, and return how much has come in all."""
         for client in desk.clients():
             if client.channel.connection is not None:
-                desk.guard(lambda client=client: client.channel.flow(True))
+                desk.guard(partial(client.channel.flow, True))
         return desk.events
 
     def _pass_log(self) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import methodcaller
 from typing import Any, Final
 
 from amqp.exceptions import MessageNacked
@@ -33,6 +35,10 @@ __all__ = ["Arm", "Client", "Desk", "Seen", "run"]
 #: What kombu raises for what a server says or for the loss of it, and nothing else.
 _ERRORS: Final = (*Connection("amqp://").connection_errors, *Connection("amqp://").channel_errors, MessageNacked)
 _PAUSE_S: Final = 0.002
+#: When a client met a failure: in the call that it made, when it read later, or in one of both.
+_IN_CALL: Final = "in the call"
+_LATER: Final = "later"
+_SOME_TIME: Final = "in the call or later"
 #: These are over when they are answered, unless they are refused.
 _AT_ONCE: Final = (DeclareExchange, DeclareQueue, BindQueue, BindExchange, UnbindQueue)
 
@@ -135,6 +141,7 @@ class Desk:
         self._clients: dict[int, Client] = {}
         self._watcher: Any = None
         self._acting: int | None = None
+        self._moment = _LATER
 
     # --- what steps use ----------------------------------------------------------------------------
 
@@ -142,9 +149,7 @@ class Desk:
         """Return the channel of a client."""
         return self._client(number).channel
 
-    def consume(
-        self, number: int, queue: str, tag: str, no_ack: bool, exclusive: bool, priority: int | None
-    ) -> object:
+    def consume(self, number: int, queue: str, tag: str, no_ack: bool, exclusive: bool, priority: int | None) -> object:
         """Subscribe."""
         client = self._client(number)
 
@@ -161,7 +166,13 @@ class Desk:
 
         arguments = {} if priority is None else {"x-priority": priority}
         return client.channel.basic_consume(
-            queue, tag, no_ack=no_ack, exclusive=exclusive, callback=on_message, on_cancel=on_cancel, arguments=arguments
+            queue,
+            tag,
+            no_ack=no_ack,
+            exclusive=exclusive,
+            callback=on_message,
+            on_cancel=on_cancel,
+            arguments=arguments,
         )
 
     def get(self, number: int, queue: str, no_ack: bool) -> object:
@@ -233,13 +244,13 @@ class Desk:
             return act()
         except _ERRORS as error:
             self.events += 1
-            self.seen.failures.append(f"{type(error).__name__}: {error}")
+            self.seen.failures.append(f"{self._moment}: {type(error).__name__}: {error}")
             self._forget_closed()
             return None
 
     def counts(self) -> dict[str, object]:
         """Ready messages and consumers of each queue of the program, or what the server says instead."""
-        return {name: self._watch(lambda channel, name=name: _counts(channel, name)) for name in self.program.queues}
+        return {name: self._watch(partial(_counts, queue=name)) for name in self.program.queues}
 
     # --- the course of a program -------------------------------------------------------------------
 
@@ -249,6 +260,7 @@ class Desk:
         if isinstance(step, Publish):
             self._arm.start_clock()
         self._acting = getattr(step, "client", None)
+        self._moment = _SOME_TIME if self._is_row(step) else _IN_CALL
         seen.answer = self.guard(lambda: step.do(self))
         if seen.failures or not isinstance(step, _AT_ONCE):
             self._come_to_rest()
@@ -257,9 +269,10 @@ class Desk:
     def end(self) -> Seen:
         """Close every channel, one after the other, and fetch what is left in each queue."""
         self.seen = seen = Seen()
+        self._moment = _LATER
         for number in sorted(self._clients):
             self._acting = number
-            self.guard(lambda number=number: self.close_channel(number))
+            self.guard(partial(self.close_channel, number))
             self._come_to_rest()
         for number in sorted(self._connections):
             self.close_connection(number)
@@ -270,10 +283,10 @@ class Desk:
 
     def _left(self, queue: str) -> Any:
         """Fetch what is left in a queue; consume it, where a quorum queue has a single consumer."""
-        left = self._watch(lambda channel: _drain(channel, queue))
+        left = self._watch(partial(_drain, queue=queue))
         if isinstance(left, str) and "basic.get operations are not supported" in left:
             left = []
-            self._watch(lambda channel: _collect(channel, queue, left))
+            self._watch(partial(_collect, queue=queue, into=left))
             self._arm.settle(self)
             self._watch(_read)
         return left
@@ -283,12 +296,24 @@ class Desk:
         for number in list(self._connections):
             self.kill_connection(number)
         for name in self.program.queues:
-            self._watch(lambda channel, name=name: channel.queue_delete(name))
+            self._watch(methodcaller("queue_delete", name))
         for name in self.program.exchanges:
-            self._watch(lambda channel, name=name: channel.exchange_delete(name))
+            self._watch(methodcaller("exchange_delete", name))
         self._drop_watcher()
 
+    def _is_row(self, step: Step) -> bool:
+        """Whether several publishes go out without an answer.
+
+        Each reads what has come before it (``_basic_publish`` in amqp/channel.py), so that it depends on the
+        network which of them meets the refusal of the first.
+        """
+        if not isinstance(step, Publish) or step.copies == 1:
+            return False
+        return step.client // CLIENTS_PER_CONNECTION not in self.program.confirming
+
     def _come_to_rest(self) -> None:
+        if self._moment != _SOME_TIME:
+            self._moment = _LATER
         self._arm.settle(self)
         self.seen.counts = self.counts()
 

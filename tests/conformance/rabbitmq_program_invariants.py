@@ -65,15 +65,18 @@ def losses(program: Program, seen: Sequence[Seen]) -> tuple[list[str], int]:
     """Return the messages for plain queues that no client saw, and how many there were in all."""
     plain = _plain_queues(program)
     found = {letter.body for _, _, letter in _sightings(program, seen)}
-    expected = []
+    expected: list[str] = []
     present: set[str] = set()
     for step, one in zip(program.steps, seen, strict=False):
         if isinstance(step, DeclareQueue) and not one.failures:
             present.add(step.name)
-        if isinstance(step, Publish) and not step.exchange and not one.failures and step.expiration is None:
-            if step.key in plain & present:
-                expected.extend(step.bodies)
+        if isinstance(step, Publish) and not one.failures and _is_kept(step, plain & present):
+            expected.extend(step.bodies)
     return [body for body in expected if body not in found], len(expected)
+
+
+def _is_kept(step: Publish, queues: set[str]) -> bool:
+    return not step.exchange and step.key in queues and step.expiration is None
 
 
 def _plain_queues(program: Program) -> set[str]:
@@ -83,6 +86,8 @@ def _plain_queues(program: Program) -> set[str]:
     declared = [step for step in program.steps if isinstance(step, DeclareQueue)]
     plain = {step.name for step in declared if not step.exclusive and not step.auto_delete}
     for step in declared:
-        if any(name not in _HARMLESS or (name == "x-message-ttl" and value != _LONG_MS) for name, value in step.arguments):
+        if any(
+            name not in _HARMLESS or (name == "x-message-ttl" and value != _LONG_MS) for name, value in step.arguments
+        ):
             plain.discard(step.name)
     return plain - {step.name for step in program.steps if isinstance(step, (Purge, DeleteQueue))}

@@ -213,7 +213,9 @@ class _Plan:
         if self._chance(4):
             # A quorum queue needs a moment to let a message expire, so that one may be dropped before.
             is_racing = is_quorum and ("x-max-length" in arguments or "x-max-length-bytes" in arguments)
-            arguments["x-message-ttl"] = SHORT_MS if self._is_timed else self._pick(_LONG_MS, _LONG_MS if is_racing else 0)
+            arguments["x-message-ttl"] = (
+                SHORT_MS if self._is_timed else self._pick(_LONG_MS, _LONG_MS if is_racing else 0)
+            )
         # A quorum queue expires at a tick of five seconds (``test_rabbitmq_quorum_found.py``).
         if self._is_timed and not is_quorum and self._chance(5):
             arguments["x-expires"] = SHORT_MS
@@ -378,7 +380,8 @@ class _Plan:
 def programs(draw: Any, *, restarts: bool = False) -> Program:
     """Programs; with ``restarts`` the server restarts somewhere in each."""
     random = draw(st.randoms(use_true_random=True))
-    is_timed = random.randrange(6) == 0
+    # A real restart takes longer than anything short lives.
+    is_timed = random.randrange(6) == 0 and not restarts
     plan = _Plan(random, is_timed=is_timed, with_quorum=random.randrange(3) == 0)
     plan.lay_out()
     acts = [plan.act() for _ in range(random.randint(5, 8 if is_timed else 16))]

@@ -115,7 +115,7 @@ class DeclareExchange(Step):
     auto_delete: bool = False
     arguments: Table = ()
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.channel(self.client).exchange_declare(
             self.name, self.kind, durable=self.durable, auto_delete=self.auto_delete, arguments=dict(self.arguments)
@@ -155,7 +155,7 @@ class BindQueue(Step):
     key: str = ""
     arguments: Table = ()
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         channel = desk.channel(self.client)
         channel.queue_bind(self.queue, self.exchange, self.key, arguments=dict(self.arguments))
@@ -171,7 +171,7 @@ class UnbindQueue(Step):
     key: str = ""
     arguments: Table = ()
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         channel = desk.channel(self.client)
         channel.queue_unbind(self.queue, self.exchange, self.key, arguments=dict(self.arguments))
@@ -186,7 +186,7 @@ class BindExchange(Step):
     source: str
     key: str = ""
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.channel(self.client).exchange_bind(self.destination, self.source, self.key)
 
@@ -199,7 +199,7 @@ class DeleteExchange(Step):
     name: str
     if_unused: bool = False
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.channel(self.client).exchange_delete(self.name, if_unused=self.if_unused)
 
@@ -248,7 +248,7 @@ class Publish(Step):
     mandatory: bool = False
     headers: Table = ()
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         channel = desk.channel(self.client)
         for body in self.bodies:
@@ -296,7 +296,7 @@ class Cancel(Step):
     client: int
     tag: str
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.channel(self.client).basic_cancel(self.tag)
 
@@ -322,7 +322,7 @@ class Qos(Step):
     count: int
     shared: bool = False
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.channel(self.client).basic_qos(0, self.count, self.shared)
 
@@ -369,7 +369,7 @@ class AckUnknown(Step):
 
     client: int
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.channel(self.client).basic_ack(_NEVER)
 
@@ -380,7 +380,7 @@ class Recover(Step):
 
     client: int
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         channel = desk.channel(self.client)
         desk.forget_held(self.client)
@@ -396,7 +396,7 @@ class CloseChannel(Step):
 
     client: int
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.close_channel(self.client)
 
@@ -407,7 +407,7 @@ class CloseConnection(Step):
 
     connection: int
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.close_connection(self.connection)
 
@@ -418,7 +418,7 @@ class KillConnection(Step):
 
     connection: int
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.kill_connection(self.connection)
 
@@ -427,7 +427,7 @@ class KillConnection(Step):
 class Wait(Step):
     """Let time pass, long enough for whatever was made to end soon."""
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.wait(WAIT_MS / 1_000)
 
@@ -436,6 +436,6 @@ class Wait(Step):
 class Restart(Step):
     """Stop the server and start it again."""
 
-    def do(self, desk: Desk) -> object:
+    def do(self, desk: Desk) -> None:
         """Act."""
         desk.restart()

@@ -218,7 +218,7 @@ class QuorumQueue(Queue):
         """Be declared again, which is no use: it renews nothing (measured on 3.10)."""
 
     def touch(self) -> None:
-        """Start the ``x-expires`` period again; it ends at the tick after it (``is_expired`` in ``rabbit_fifo.erl``)."""
+        """Start the ``x-expires`` period again; it ends at the next tick (``is_expired`` in ``rabbit_fifo.erl``)."""
         if self.expires_us is None or self.rota:
             return
         passed_us = self._context.now() + self.expires_us - self._ticking_since_us
