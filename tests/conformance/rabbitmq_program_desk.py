@@ -59,7 +59,7 @@ class Seen:
     cancelled: list[str] = field(default_factory=list)
     returned: list[tuple[int, str]] = field(default_factory=list)
     counts: dict[str, object] = field(default_factory=dict)
-    left: dict[str, list[object]] = field(default_factory=dict)
+    left: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,8 @@ class Desk:
             self.close_connection(number)
         self._come_to_rest()
         for queue in self.program.queues:
-            seen.left[queue] = self._left(queue)
+            if queue not in self.program.sinks:
+                seen.left[queue] = self._left(queue)
         return seen
 
     def _left(self, queue: str) -> Any:
@@ -316,6 +317,9 @@ class Desk:
             self._moment = _LATER
         self._arm.settle(self)
         self.seen.counts = self.counts()
+        for sink in self.program.sinks:
+            found = self._watch(partial(_drain, queue=sink))
+            self.seen.left[sink] = sorted(found, key=_first_death) if isinstance(found, list) else found
 
     # --- inside ------------------------------------------------------------------------------------
 
@@ -407,8 +411,13 @@ def _read(channel: Any) -> None:
             return
 
 
-def _drain(channel: Any, queue: str) -> list[object]:
-    found: list[object] = []
+def _first_death(found: tuple[bool, Letter]) -> str:
+    """Where a dead letter comes from; those of one queue keep their order."""
+    return str(found[1].headers.get("x-first-death-queue"))
+
+
+def _drain(channel: Any, queue: str) -> list[Any]:
+    found: list[Any] = []
     while (raw := channel.basic_get(queue, no_ack=True)) is not None:
         found.append(_letter(channel.message_to_python(raw)))
     return found

@@ -5,7 +5,8 @@ one draw would show little and cost as much, and a program is made smaller by le
 (``rabbitmq_program_differences.py``).  Every program has one legal outcome, which the restrictions here see to:
 
 - **One feeder.**  A dead-letter queue gets messages from one queue, and no exchange that a client publishes to
-  leads there: AMQP promises no order between two ways to one queue (AMQP 0-9-1, section 4.7).
+  leads there: AMQP promises no order between two ways to one queue (AMQP 0-9-1, section 4.7).  What several
+  queues feed is a sink, which nobody uses and whose contents are compared after each step, by where they died.
 - **Sides.**  What dies and what it becomes are held by different connections, because a closing channel gives
   back to each queue by itself, and what one of them then gives up may reach the other before or after.
 - **One channel of a connection** holds messages of a quorum queue or of one with a single active consumer: "the
@@ -58,6 +59,7 @@ __all__ = ["programs"]
 _CLIENTS: Final = (0, 1, 2, 3)
 _KEYS: Final = ("a", "b", "a.b", "a.b.c")
 _PATTERNS: Final = ("a", "a.*", "#", "*.b", "a.#", "b")
+_SINK: Final = "sink"
 _LONG_MS: Final = 60_000
 _KINDS: Final = ("direct", "topic", "fanout", "headers")
 _HEADERS: Final[tuple[Table, ...]] = ((), (("k", 1),), (("k", 1), ("l", "v")), (("k", 2),))
@@ -129,6 +131,7 @@ class _Plan:
         self._is_timed = is_timed
         self._with_quorum = with_quorum
         self.steps: list[Step] = []
+        self.sinks: tuple[str, ...] = ()
         self._places: list[_Place] = []
         self._exchanges: list[DeclareExchange] = []
         self._bindings: list[BindQueue] = []
@@ -226,7 +229,7 @@ class _Plan:
 
     def _add_deaths(self, name: str, dead: str, arguments: dict[str, Any]) -> str | None:
         """Give a queue somewhere for its dead letters; return the exchange that leads to a queue for them."""
-        kind = self._pick("none", "queue", "queue", "exchange", "itself", "nowhere")
+        kind = self._pick("none", "queue", "queue", "exchange", "sink", "itself", "nowhere")
         if kind == "queue":
             arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
             return ""
@@ -235,11 +238,20 @@ class _Plan:
             if self._chance(2):
                 arguments["x-dead-letter-routing-key"] = "died"
             return f"dx{dead}"
+        if kind == "sink":
+            arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": _SINK}
+            self._add_sink()
         if kind == "itself":
             arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": name}
         if kind == "nowhere":
             arguments["x-dead-letter-exchange"] = "missing"
         return None
+
+    def _add_sink(self) -> None:
+        if not self.sinks:
+            self.sinks = (_SINK,)
+            kind = (("x-queue-type", "quorum"),) if self._with_quorum and self._chance(2) else ()
+            self.steps.append(DeclareQueue(0, _SINK, durable=True, arguments=kind))
 
     def _declare(self, name: str, is_quorum: bool, arguments: dict[str, Any]) -> DeclareQueue:
         kind = "durable" if is_quorum else self._pick("transient", "durable", "durable", "auto-delete", "exclusive")
@@ -389,4 +401,4 @@ def programs(draw: Any, *, restarts: bool = False) -> Program:
         acts.insert(random.randint(2, len(acts)), Wait())
     if restarts:
         acts.insert(random.randint(2, len(acts)), Restart())
-    return Program((*plan.steps, *acts), random.choice([(), (0,), (1,), (0, 1)]))
+    return Program((*plan.steps, *acts), random.choice([(), (0,), (1,), (0, 1)]), plan.sinks)

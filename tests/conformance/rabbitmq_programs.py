@@ -69,15 +69,21 @@ class Step(ABC):
 
 @dataclass(frozen=True)
 class Program:
-    """Steps in their order; the connections whose numbers are in ``confirming`` wait for each confirm."""
+    """Steps in their order; the connections whose numbers are in ``confirming`` wait for each confirm.
+
+    The queues named in ``sinks`` may get dead letters of several queues, and are emptied after each step.
+    """
 
     steps: tuple[Step, ...]
     confirming: tuple[int, ...] = ()
+    sinks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The text that builds this program."""
         lines = "".join(f"        {step!r},\n" for step in self.steps)
-        return f"Program(\n    steps=(\n{lines}    ),\n    confirming={self.confirming!r},\n)"
+        return (
+            f"Program(\n    steps=(\n{lines}    ),\n    confirming={self.confirming!r},\n    sinks={self.sinks!r},\n)"
+        )
 
     @property
     def queues(self) -> tuple[str, ...]:
