@@ -353,10 +353,6 @@ class Desk:
         acting = self._acting
         if acting is not None and acting in self._clients:
             self._clients[acting].forget()
-            if acting // CLIENTS_PER_CONNECTION in self.program.confirming:
-                # py-amqp opens the channel again without asking for confirms, and would wait for them for ever
-                # (``_do_revive`` and ``basic_publish_confirm`` in amqp/channel.py).
-                self.close_channel(acting)
         for number, connection in list(self._connections.items()):
             if not connection.connected:
                 self._forget(number)

@@ -9,8 +9,9 @@ one draw would show little and cost as much, and a program is made smaller by le
   queues feed is a sink, which nobody uses and whose contents are compared after each step, by where they died.
 - **Sides.**  What dies and what it becomes are held by different connections, because a closing channel gives
   back to each queue by itself, and what one of them then gives up may reach the other before or after.
-- **One channel of a connection** holds messages of a quorum queue or of one with a single active consumer: "the
-  channels of a dying connection end one after the other, in no fixed order" (``tqsim/broker/rabbitmq/closing.py``).
+- **One channel of a connection** holds messages of a quorum queue or of one with a single active consumer, and
+  none consumes without acknowledgement what another one holds: "the channels of a dying connection end one after
+  the other, in no fixed order" (``tqsim/broker/rabbitmq/closing.py``), so that one may get what another gives back.
 - **One queue under a shared prefetch.**  Which of several queues is served first when a channel-wide limit has
   room again is drawn at random (``notify_queues`` in ``rabbit_limiter.erl``).
 """
@@ -122,14 +123,30 @@ class _Place:
         """The name of the queue."""
         return self.declaration.name
 
+    @property
+    def takers(self) -> tuple[int, ...]:
+        """Who may consume without acknowledgement: whose neighbours on the connection hold nothing."""
+        return tuple(
+            client
+            for client in self.users
+            if all(_pair(client) != _pair(other) for other in self.holders if other != client)
+        )
+
+
+def _pair(client: int) -> tuple[int, ...]:
+    """The clients of the same connection."""
+    first = client - client % CLIENTS_PER_CONNECTION
+    return tuple(range(first, first + CLIENTS_PER_CONNECTION))
+
 
 class _Plan:
     """One program while it is made up."""
 
-    def __init__(self, random: Random, *, is_timed: bool, with_quorum: bool) -> None:
+    def __init__(self, random: Random, *, is_timed: bool, with_quorum: bool, with_restart: bool) -> None:
         self._random = random
         self._is_timed = is_timed
         self._with_quorum = with_quorum
+        self._with_restart = with_restart
         self.steps: list[Step] = []
         self.sinks: tuple[str, ...] = ()
         self._places: list[_Place] = []
@@ -182,8 +199,9 @@ class _Plan:
         self._add_limits(arguments, is_quorum)
         deaths = self._add_deaths(name, dead, arguments)
         declared = self._declare(name, is_quorum, arguments)
-        only = self._pick(0, 1) if is_quorum or "x-single-active-consumer" in arguments else None
-        users = self._pair(declared.client) if declared.exclusive else _CLIENTS
+        is_single = is_quorum or "x-single-active-consumer" in arguments or self._chance(2)
+        only = self._pick(0, 1) if is_single else None
+        users = _pair(declared.client) if declared.exclusive else _CLIENTS
         holders = tuple(
             client for client in users if (only is None or client % 2 == only) and (deaths is None or client < 2)
         )
@@ -195,12 +213,6 @@ class _Plan:
                 self._bind(declared.client, name, exchange)
         if deaths is not None:
             self._add_dead_letter_queue(dead, deaths)
-
-    @staticmethod
-    def _pair(client: int) -> tuple[int, ...]:
-        """The clients of the same connection."""
-        first = client - client % CLIENTS_PER_CONNECTION
-        return tuple(range(first, first + CLIENTS_PER_CONNECTION))
 
     def _add_limits(self, arguments: dict[str, Any], is_quorum: bool) -> None:
         if not is_quorum and self._chance(4):
@@ -350,8 +362,9 @@ class _Plan:
         )
 
     def _consume(self, place: _Place) -> Step:
-        no_ack = self._chance(4)
-        client = self._pick(*(place.users if no_ack else place.holders))
+        # All connections end with a restart, as the channels of one connection do.
+        no_ack = bool(place.takers) and not self._with_restart and self._chance(4)
+        client = self._pick(*(place.takers if no_ack else place.holders))
         name = self._shared.get(client, place.name)
         tag = f"c{len(self._consumers)}"
         consumer = Consume(client, name, tag, no_ack, self._chance(10), self._pick(None, None, None, 5, -1))
@@ -394,7 +407,7 @@ def programs(draw: Any, *, restarts: bool = False) -> Program:
     random = draw(st.randoms(use_true_random=True))
     # A real restart takes longer than anything short lives.
     is_timed = random.randrange(6) == 0 and not restarts
-    plan = _Plan(random, is_timed=is_timed, with_quorum=random.randrange(3) == 0)
+    plan = _Plan(random, is_timed=is_timed, with_quorum=random.randrange(3) == 0, with_restart=restarts)
     plan.lay_out()
     acts = [plan.act() for _ in range(random.randint(5, 8 if is_timed else 16))]
     if is_timed:

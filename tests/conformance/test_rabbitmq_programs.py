@@ -21,6 +21,7 @@ from tests.conformance.rabbitmq_program_invariants import duplicates, losses
 from tests.conformance.rabbitmq_program_strategies import programs
 from tests.conformance.rabbitmq_programs import (
     Ack,
+    CloseChannel,
     Consume,
     DeclareQueue,
     Get,
@@ -28,6 +29,7 @@ from tests.conformance.rabbitmq_programs import (
     Publish,
     Qos,
     Reject,
+    Restart,
     Wait,
 )
 from tests.conformance.rabbitmq_server_arm import Site
@@ -36,6 +38,8 @@ _SEED: Final = 20_261_125
 #: Of so many programs one restarts the server, on a node of its own.
 _RESTARTS_ONE_IN: Final = 20
 _SIMULATED_ALONE: Final = 150
+#: The virtual host "/", as it stands in a URL.
+_ROOT: Final = "%2f"
 
 _EXAMPLE: Final = Program(
     steps=(
@@ -105,18 +109,83 @@ def test_programs_do_the_same_on_both_servers(request: pytest.FixtureRequest, sh
     _check_all(programs(), request.config.getoption("--broker-programs"), shared_server)
 
 
-@pytest.mark.conformance
-@pytest.mark.slow
-@pytest.mark.timeout(3_600)
-def test_programs_with_a_restart_do_the_same_on_both_servers(request: pytest.FixtureRequest) -> None:
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[RealArm]:
+    """A server that may be restarted."""
     missing = OwnNode.missing()
     if missing is not None:
         pytest.skip(missing)
-    number = max(2, request.config.getoption("--broker-programs") // _RESTARTS_ONE_IN)
     with OwnNode() as node:
-        arm = RealArm("%2f", node.port, node.restart)
-        _check_all(programs(restarts=True), number, arm)
+        arm = RealArm(_ROOT, node.port, node.restart)
+        yield arm
         arm.close()
+
+
+@pytest.mark.conformance
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_programs_with_a_restart_do_the_same_on_both_servers(
+    request: pytest.FixtureRequest, own_server: RealArm
+) -> None:
+    number = max(2, request.config.getoption("--broker-programs") // _RESTARTS_ONE_IN)
+    _check_all(programs(restarts=True), number, own_server)
+
+
+# --- what they found of restarts -------------------------------------------------------------------
+
+#: A message is lost with the restart before it was delivered; of those behind it none is ever marked as redelivered.
+_GAP: Final = Program(
+    steps=(
+        DeclareQueue(0, "q", durable=True),
+        Publish(0, "", "q", "kept", persistent=True),
+        Publish(0, "", "q", "lost"),
+        Publish(0, "", "q", "late", persistent=True),
+        Restart(),
+        Publish(0, "", "q", "new"),
+        Consume(1, "q", "c"),
+        CloseChannel(1),
+    )
+)
+#: What came back to a full queue that rejects publishes is dropped by the restart, and is a dead letter.
+_OVERFULL: Final = Program(
+    steps=(
+        DeclareQueue(0, "d", durable=True),
+        DeclareQueue(
+            0,
+            "q",
+            durable=True,
+            arguments=(
+                ("x-max-length", 1),
+                ("x-overflow", "reject-publish"),
+                ("x-dead-letter-exchange", ""),
+                ("x-dead-letter-routing-key", "d"),
+            ),
+        ),
+        Consume(1, "q", "c"),
+        Publish(0, "", "q", "a", persistent=True),
+        Publish(0, "", "q", "b", persistent=True),
+        Restart(),
+    )
+)
+
+
+def _left(seen: list[Seen], queue: str) -> list[tuple[str, bool]]:
+    return [(letter.body, redelivered) for redelivered, letter in seen[-1].left[queue]]
+
+
+def test_after_a_gap_nothing_is_marked_as_redelivered() -> None:
+    assert _left(run_simulated(_GAP, _ROOT), "q") == [("kept", True), ("late", False), ("new", False)]
+
+
+def test_a_restart_drops_what_is_too_much_from_a_queue_that_rejects() -> None:
+    seen = run_simulated(_OVERFULL, _ROOT)
+    assert (_left(seen, "q"), _left(seen, "d")) == ([("b", True)], [("a", False)])
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("program", [_GAP, _OVERFULL], ids=["gap", "overfull"])
+def test_what_was_found_of_restarts_is_so_on_a_real_server(program: Program, own_server: RealArm) -> None:
+    assert _compare(program, own_server) is None
 
 
 # --- the simulation alone --------------------------------------------------------------------------

@@ -124,12 +124,23 @@ def test_what_comes_back_is_served_before_it_is_dropped(arm: Arm) -> None:
     assert lane.contents(queue) == "3"
 
 
-def test_what_is_overdue_is_counted_as_left_behind_a_fetched_message(arm: Arm) -> None:
+@pytest.mark.parametrize(("no_ack", "left"), [(False, 2), (True, 0)])
+def test_what_is_overdue_is_counted_as_left_unless_it_is_fetched_for_good(arm: Arm, no_ack: bool, left: int) -> None:
     lane = arm.client().lane()
     queue = _quorum(arm, lane)
     lane.send(queue, "a")
     lane.send(queue, "b", "c", expiration="0")
     arm.wait(100)
-    assert lane.get(queue) == ("a", False, 1, 2)
+    assert lane.get(queue, no_ack=no_ack) == ("a", False, 1, left)
     arm.wait(200)
-    assert arm.counts(queue) == Counts(0, 1)
+    assert arm.counts(queue) == Counts(0, 0 if no_ack else 1)
+
+
+@pytest.mark.parametrize("is_single", [False, True])
+def test_a_channel_wide_prefetch_that_comes_later_limits_nothing(arm: Arm, is_single: bool) -> None:
+    lane = arm.client().lane()
+    queue = _quorum(arm, lane, x_single_active_consumer=is_single)
+    lane.consume(queue, "a")
+    lane.qos(1, shared=True)
+    lane.send(queue, *range(3))
+    assert lane.bodies("a") == "0 1 2"

@@ -296,6 +296,11 @@ class SimulatedChannel(Declaring, base.StdChannel):
                 self.server_channel.close()
         self.collect()
 
+    def revive(self, server_channel: ServerChannel) -> None:
+        """Go on over another channel of the server, which has not been asked for confirms (``_do_revive``)."""
+        self.server_channel = server_channel
+        self._confirms = None
+
     def collect(self) -> None:
         """Forget consumers and the connection, without talking to the server."""
         self.is_open = False

@@ -246,7 +246,7 @@ class SimulatedConnection:
 
         Its consumers are gone on the server; the client still has their callbacks.
         """
-        channel.server_channel = self._peer.channel(channel.channel_id)
+        channel.revive(self._peer.channel(channel.channel_id))
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Close the connection on both sides."""

@@ -121,7 +121,7 @@ class Channel(Publishing):
         found.touch()
         if not found.ready.count:
             return None
-        queued, left = found.take()
+        queued, left = found.take(no_ack)
         message = found.shown(queued)
         self.window.hand_out(queued, None, no_ack)
         return Got(queued.delivery_tag, queued.redelivered, message, left, queued.delivery_number)

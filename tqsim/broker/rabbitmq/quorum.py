@@ -224,10 +224,15 @@ class QuorumQueue(Queue):
         passed_us = self._context.now() + self.expires_us - self._ticking_since_us
         self._context.deadlines.set(self, self._ticking_since_us + (passed_us // _TICK_US + 1) * _TICK_US)
 
-    def take(self) -> tuple[Queued, int]:
-        """Remove and return the next message; the others are counted before what is overdue among them goes."""
-        left = self.ready.count - 1
-        return super().take()[0], left
+    def take(self, no_ack: bool) -> tuple[Queued, int]:
+        """Remove and return the next message, and how many are left.
+
+        What is overdue among them goes before they are counted if the message is settled at once (``dequeue`` in
+        ``rabbit_fifo.erl``; measured on 3.10).
+        """
+        before = self.ready.count - 1
+        queued, after = super().take(no_ack)
+        return queued, after if no_ack else before
 
     def shown(self, queued: Queued) -> Message:
         """Return a message as it is fetched: with the number of its returns."""

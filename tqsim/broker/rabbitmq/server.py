@@ -186,7 +186,7 @@ class Server:
         for vhost in self._vhosts.values():
             for queue in vhost.queues.values():
                 queue.touch()
-                queue.run_again()
+                queue.start()
         self._observe("server.started")
 
     def restart(self) -> None:
