@@ -347,6 +347,16 @@ def test_a_channel_that_was_refused_asks_for_confirms_again() -> None:
         channel = connection.channel()
         for exchange in ("missing", "missing"):
             with pytest.raises(NotFound):
-                channel.basic_publish(channel.prepare_message("x"), exchange, "k")
-        channel.basic_publish(channel.prepare_message("x"), "", "k")
+                channel.basic_publish(channel.prepare_message(b"x"), exchange, "k")
+        channel.basic_publish(channel.prepare_message(b"x"), "", "k")
         assert channel.server_channel.is_confirming
+
+
+def test_a_text_needs_an_encoding_when_kombu_prepares_it() -> None:
+    """Kombu names the encoding even if there is none, and py-amqp then has no default (amqp/method_framing.py)."""
+    app = make_app()
+    with tqsim.Simulation(app), app.connection_for_write() as connection:
+        channel = connection.channel()
+        with pytest.raises(TypeError) as refused:
+            channel.basic_publish(channel.prepare_message("x"), "", "k")
+    assert str(refused.value) == "encode() argument 'encoding' must be str, not None"
