@@ -12,6 +12,9 @@ one draw would show little and cost as much, and a program is made smaller by le
 - **One channel of a connection** holds messages of a quorum queue or of one with a single active consumer, and
   none consumes without acknowledgement what another one holds: "the channels of a dying connection end one after
   the other, in no fixed order" (``tqsim/broker/rabbitmq/closing.py``), so that one may get what another gives back.
+- **No quorum queue rejects publishes.**  The real one tells each publisher by itself, so that a new one may publish
+  where others are turned away; the simulated one tells all (``docs/explanation/fidelity.md``).  What one publisher
+  sees is in ``test_rabbitmq_quorum.py``.
 - **One queue under a shared prefetch.**  Which of several queues is served first when a channel-wide limit has
   room again is drawn at random (``notify_queues`` in ``rabbit_limiter.erl``).
 """
@@ -116,7 +119,7 @@ class _Place:
     declaration: DeclareQueue
     users: tuple[int, ...]
     holders: tuple[int, ...]
-    copies_max: int = 4
+    copies_max: int
 
     @property
     def name(self) -> str:
@@ -131,6 +134,15 @@ class _Place:
             for client in self.users
             if all(_pair(client) != _pair(other) for other in self.holders if other != client)
         )
+
+
+def _copies_max(arguments: dict[str, Any]) -> int:
+    """How many messages one publish may send to a queue.
+
+    A quorum queue lets a message expire a moment late, so that of several one may be dropped for length before.
+    """
+    is_limited = "x-max-length" in arguments or "x-max-length-bytes" in arguments
+    return 1 if is_limited and arguments.get("x-queue-type") == "quorum" else 4
 
 
 def _pair(client: int) -> tuple[int, ...]:
@@ -205,9 +217,7 @@ class _Plan:
         holders = tuple(
             client for client in users if (only is None or client % 2 == only) and (deaths is None or client < 2)
         )
-        # A full quorum queue tells a publisher a moment later, and lets a message expire a moment later.
-        is_slow = is_quorum and ("x-max-length" in arguments or "x-max-length-bytes" in arguments)
-        self._places.append(_Place(declared, users, holders, 1 if is_slow else 4))
+        self._places.append(_Place(declared, users, holders, _copies_max(arguments)))
         for exchange in self._exchanges:
             if not self._chance(4):
                 self._bind(declared.client, name, exchange)
@@ -222,15 +232,11 @@ class _Plan:
         elif self._chance(6):
             arguments["x-max-length-bytes"] = self._pick(5, 10)
         if "x-max-length" in arguments or "x-max-length-bytes" in arguments:
-            overflow = self._pick(*_OVERFLOWS[: 3 if is_quorum else 4])
+            overflow = self._pick(*_OVERFLOWS[: 2 if is_quorum else 4])
             if overflow is not None:
                 arguments["x-overflow"] = overflow
         if self._chance(4):
-            # A quorum queue needs a moment to let a message expire, so that one may be dropped before.
-            is_racing = is_quorum and ("x-max-length" in arguments or "x-max-length-bytes" in arguments)
-            arguments["x-message-ttl"] = (
-                SHORT_MS if self._is_timed else self._pick(_LONG_MS, _LONG_MS if is_racing else 0)
-            )
+            arguments["x-message-ttl"] = SHORT_MS if self._is_timed else self._pick(_LONG_MS, 0)
         # A quorum queue expires at a tick of five seconds (``test_rabbitmq_quorum_found.py``).
         if self._is_timed and not is_quorum and self._chance(5):
             arguments["x-expires"] = SHORT_MS
@@ -283,7 +289,7 @@ class _Plan:
             arguments["x-max-length"] = self._pick(1, 2)
         declared = DeclareQueue(2, dead, durable=is_quorum or self._chance(2), arguments=tuple(arguments.items()))
         self.steps.append(declared)
-        self._places.append(_Place(declared, _CLIENTS, (2,) if is_quorum else (2, 3)))
+        self._places.append(_Place(declared, _CLIENTS, (2,) if is_quorum else (2, 3), _copies_max(arguments)))
         if exchange:
             kind = self._pick("fanout", "topic")
             self.steps.append(DeclareExchange(2, exchange, kind))
