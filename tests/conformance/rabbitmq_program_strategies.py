@@ -65,6 +65,8 @@ _KEYS: Final = ("a", "b", "a.b", "a.b.c")
 _PATTERNS: Final = ("a", "a.*", "#", "*.b", "a.#", "b")
 _SINK: Final = "sink"
 _LONG_MS: Final = 60_000
+#: Why a message that comes back may die.
+_CAUSES: Final = ("x-max-length", "x-max-length-bytes", "x-delivery-limit")
 _KINDS: Final = ("direct", "topic", "fanout", "headers")
 _HEADERS: Final[tuple[Table, ...]] = ((), (("k", 1),), (("k", 1), ("l", "v")), (("k", 2),))
 _MATCHES: Final[tuple[Table, ...]] = (
@@ -236,7 +238,7 @@ class _Plan:
             if overflow is not None:
                 arguments["x-overflow"] = overflow
         if self._chance(4):
-            arguments["x-message-ttl"] = SHORT_MS if self._is_timed else self._pick(_LONG_MS, 0)
+            arguments["x-message-ttl"] = SHORT_MS if self._is_timed else self._pick(_LONG_MS, self._nothing_ms())
         # A quorum queue expires at a tick of five seconds (``test_rabbitmq_quorum_found.py``).
         if self._is_timed and not is_quorum and self._chance(5):
             arguments["x-expires"] = SHORT_MS
@@ -245,9 +247,16 @@ class _Plan:
         if is_quorum and self._chance(3):
             arguments["x-delivery-limit"] = self._pick(0, 1, 2)
 
+    def _nothing_ms(self) -> int:
+        """The shortest life: none, or a long one where the server restarts (see :meth:`_add_deaths`)."""
+        return _LONG_MS if self._with_restart else 0
+
     def _add_deaths(self, name: str, dead: str, arguments: dict[str, Any]) -> str | None:
         """Give a queue somewhere for its dead letters; return the exchange that leads to a queue for them."""
         kind = self._pick("none", "queue", "queue", "exchange", "sink", "itself", "nowhere")
+        if self._with_restart and any(name in arguments for name in _CAUSES):
+            # What a stopping server gives back may die, and finds its way to another queue or does not.
+            return None
         if kind == "queue":
             arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
             return ""
@@ -289,7 +298,7 @@ class _Plan:
             arguments["x-max-length"] = self._pick(1, 2)
         declared = DeclareQueue(2, dead, durable=is_quorum or self._chance(2), arguments=tuple(arguments.items()))
         self.steps.append(declared)
-        self._places.append(_Place(declared, _CLIENTS, (2,) if is_quorum else (2, 3), _copies_max(arguments)))
+        self._places.append(_Place(declared, (2, 3), (2,) if is_quorum else (2, 3), _copies_max(arguments)))
         if exchange:
             kind = self._pick("fanout", "topic")
             self.steps.append(DeclareExchange(2, exchange, kind))
@@ -353,7 +362,9 @@ class _Plan:
             copies_max = min(other.copies_max for other in self._places)
         elif self._chance(12):
             key = "missing"
-        expirations = (None, None, str(SHORT_MS)) if self._is_timed else (None,) * 4 + ("0", str(_LONG_MS))
+        expirations = (
+            (None, None, str(SHORT_MS)) if self._is_timed else (None,) * 4 + (str(self._nothing_ms()), str(_LONG_MS))
+        )
         return Publish(
             client,
             exchange,

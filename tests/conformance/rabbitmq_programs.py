@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -102,9 +102,27 @@ class Program:
         return any(("x-queue-type", "quorum") in step.arguments for step in declared)
 
     @property
-    def is_timed(self) -> bool:
-        """Whether something in it ends while it waits."""
-        return any(isinstance(step, Wait) for step in self.steps)
+    def factor(self) -> int | None:
+        """How often :data:`SHORT_MS` short lives last; None if it does not wait for any."""
+        return next((step.factor for step in self.steps if isinstance(step, Wait)), None)
+
+    def slower(self) -> Program:
+        """The same with short lives and waits of twice the length, for a machine that is too slow for it."""
+        return replace(self, steps=tuple(self._slower(step) for step in self.steps))
+
+    def _slower(self, step: Step) -> Step:
+        short_ms = SHORT_MS * (self.factor or 1)
+        if isinstance(step, Wait):
+            return Wait(step.factor * 2)
+        if isinstance(step, DeclareQueue):
+            lives = ("x-message-ttl", "x-expires")
+            doubled = (
+                (name, 2 * short_ms if name in lives and value == short_ms else value) for name, value in step.arguments
+            )
+            return replace(step, arguments=tuple(doubled))
+        if isinstance(step, Publish) and step.expiration == str(short_ms):
+            return replace(step, expiration=str(2 * short_ms))
+        return step
 
 
 # --- names -----------------------------------------------------------------------------------------
@@ -431,11 +449,13 @@ class KillConnection(Step):
 
 @dataclass(frozen=True)
 class Wait(Step):
-    """Let time pass, long enough for whatever was made to end soon."""
+    """Let time pass, long enough for whatever was made to end soon; with a ``factor``, for longer lives."""
+
+    factor: int = 1
 
     def do(self, desk: Desk) -> None:
         """Act."""
-        desk.wait(WAIT_MS / 1_000)
+        desk.wait(self.factor * WAIT_MS / 1_000)
 
 
 @dataclass(frozen=True)

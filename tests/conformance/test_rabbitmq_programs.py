@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 from tests.conformance.rabbitmq_own_node import OwnNode
-from tests.conformance.rabbitmq_program_arms import RealArm, run_real, run_simulated
+from tests.conformance.rabbitmq_program_arms import RealArm, run_both, run_simulated
 from tests.conformance.rabbitmq_program_desk import Seen
 from tests.conformance.rabbitmq_program_differences import difference, smallest
 from tests.conformance.rabbitmq_program_invariants import duplicates, losses
@@ -75,7 +75,7 @@ def _each(strategy: SearchStrategy[Program], number: int, check: Callable[[Progr
 
 
 def _compare(program: Program, arm: RealArm) -> str | None:
-    return difference(program, run_simulated(program, arm.vhost), run_real(program, arm))
+    return difference(*run_both(program, arm))
 
 
 def _check_all(strategy: SearchStrategy[Program], number: int, arm: RealArm) -> None:
@@ -249,6 +249,21 @@ def test_a_program_is_made_smaller_while_it_differs() -> None:
 def test_a_program_prints_as_the_text_that_builds_it() -> None:
     names = {kind.__name__: kind for kind in (Program, *map(type, _EXAMPLE.steps))}
     assert eval(str(_EXAMPLE), names) == _EXAMPLE
+
+
+def test_a_slower_program_lives_and_waits_twice_as_long() -> None:
+    steps = (
+        DeclareQueue(0, "q", arguments=(("x-message-ttl", 400),)),
+        Publish(0, "", "q", "m", expiration="400"),
+        Wait(),
+    )
+    once = Program(steps).slower()
+    assert once.steps == (
+        DeclareQueue(0, "q", arguments=(("x-message-ttl", 800),)),
+        Publish(0, "", "q", "m", expiration="800"),
+        Wait(2),
+    )
+    assert once.slower().factor == 4
 
 
 def test_a_loss_and_a_double_are_found() -> None:

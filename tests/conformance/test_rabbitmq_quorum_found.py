@@ -144,3 +144,12 @@ def test_a_channel_wide_prefetch_that_comes_later_limits_nothing(arm: Arm, is_si
     lane.qos(1, shared=True)
     lane.send(queue, *range(3))
     assert lane.bodies("a") == "0 1 2"
+
+
+def test_an_argument_of_another_type_is_not_compared(arm: Arm) -> None:
+    """``assert_args_equivalence`` in ``rabbit_amqqueue.erl`` compares those of the queue's own type."""
+    lane = arm.client().lane()
+    queue = _quorum(arm, lane)
+    assert _quorum(arm, lane, x_queue_mode="lazy", x_max_priority=5) == queue
+    plain = lane.queue(arm.name("plain"))
+    assert lane.queue(plain, arguments={"x-delivery-limit": 5}) == plain

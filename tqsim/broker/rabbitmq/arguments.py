@@ -25,6 +25,7 @@ __all__ = [
     "check_consumer_arguments",
     "check_queue_arguments",
     "check_quorum_properties",
+    "compared_arguments",
     "erlang_text",
     "integer",
     "type_name",
@@ -137,6 +138,12 @@ def check_queue_arguments(queue: str, vhost: str, arguments: Table) -> None:
         raise UnsupportedError(
             f"Queue '{queue}' has x-queue-type 'stream', and streams are not simulated; expected 'classic' or 'quorum'."
         )
+
+
+def compared_arguments(current: Table) -> tuple[str, ...]:
+    """Return which arguments must be the same when a queue is declared again: those that its type can have."""
+    refused = _REFUSED.get(str(current.get("x-queue-type", "classic")), ())
+    return tuple(name for name in QUEUE_ARGUMENTS if name not in refused)
 
 
 def check_quorum_properties(place: str, *, durable: bool, exclusive: bool, auto_delete: bool) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from tqsim.broker.rabbitmq.arguments import (
     EXCHANGE_ARGUMENTS,
-    QUEUE_ARGUMENTS,
     Table,
     assert_equivalent,
     assert_same_flag,
     check_queue_arguments,
     check_quorum_properties,
+    compared_arguments,
     type_name,
 )
 from tqsim.broker.rabbitmq.bindings import Binding, Kind
@@ -161,7 +161,7 @@ class VirtualHost:
                 raise locked_queue(name, self.name)
             assert_same_flag(found.place, "durable", found.durable, durable)
             assert_same_flag(found.place, "auto_delete", found.auto_delete, auto_delete)
-            assert_equivalent(found.place, found.arguments, arguments, QUEUE_ARGUMENTS)
+            assert_equivalent(found.place, found.arguments, arguments, compared_arguments(found.arguments))
             found.look()
             return found
         if name.startswith(_RESERVED):
