@@ -37,7 +37,7 @@ from tests.conformance.rabbitmq_server_arm import Site
 _SEED: Final = 20_261_125
 #: Of so many programs one restarts the server, on a node of its own.
 _RESTARTS_ONE_IN: Final = 20
-_SIMULATED_ALONE: Final = 150
+_SIMULATED_ALONE: Final = 100
 #: The virtual host "/", as it stands in a URL.
 _ROOT: Final = "%2f"
 
