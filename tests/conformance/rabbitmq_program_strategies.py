@@ -141,7 +141,9 @@ class _Place:
 def _copies_max(arguments: dict[str, Any]) -> int:
     """How many messages one publish may send to a queue.
 
-    A quorum queue lets a message expire a moment late, so that of several one may be dropped for length before.
+    A quorum queue lets a message expire a moment late, so that of several one may be dropped for length before; and
+    what is dropped goes to its dead letters before what expires with it (``docs/explanation/fidelity.md``).  So a
+    quorum queue with a limit gets one message at a time, and none that expires.
     """
     is_limited = "x-max-length" in arguments or "x-max-length-bytes" in arguments
     return 1 if is_limited and arguments.get("x-queue-type") == "quorum" else 4
@@ -237,7 +239,7 @@ class _Plan:
             overflow = self._pick(*_OVERFLOWS[: 2 if is_quorum else 4])
             if overflow is not None:
                 arguments["x-overflow"] = overflow
-        if self._chance(4):
+        if self._chance(4) and _copies_max(arguments) > 1:
             arguments["x-message-ttl"] = SHORT_MS if self._is_timed else self._pick(_LONG_MS, self._nothing_ms())
         # A quorum queue expires at a tick of five seconds (``test_rabbitmq_quorum_found.py``).
         if self._is_timed and not is_quorum and self._chance(5):
@@ -294,7 +296,7 @@ class _Plan:
         arguments: dict[str, Any] = {"x-queue-type": "quorum"} if is_quorum else {}
         if self._is_timed and self._chance(3):
             arguments["x-message-ttl"] = SHORT_MS
-        if self._chance(4):
+        elif self._chance(4):
             arguments["x-max-length"] = self._pick(1, 2)
         declared = DeclareQueue(2, dead, durable=is_quorum or self._chance(2), arguments=tuple(arguments.items()))
         self.steps.append(declared)
@@ -365,6 +367,8 @@ class _Plan:
         expirations = (
             (None, None, str(SHORT_MS)) if self._is_timed else (None,) * 4 + (str(self._nothing_ms()), str(_LONG_MS))
         )
+        if any(other.copies_max == 1 for other in self._places):
+            expirations = (None,)
         return Publish(
             client,
             exchange,
