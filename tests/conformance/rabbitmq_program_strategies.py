@@ -364,7 +364,7 @@ class _Plan:
             copies_max = min(other.copies_max for other in self._places)
         elif self._chance(12):
             key = "missing"
-        expirations = (
+        expirations: tuple[str | None, ...] = (
             (None, None, str(SHORT_MS)) if self._is_timed else (None,) * 4 + (str(self._nothing_ms()), str(_LONG_MS))
         )
         if any(other.copies_max == 1 for other in self._places):
