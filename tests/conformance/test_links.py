@@ -22,7 +22,7 @@ from redis.retry import Retry
 
 import tqsim
 from tests.conformance.network import RealNetwork
-from tests.conformance.rabbitmq_server_arm import Site
+from tests.conformance.rabbitmq_site import Site
 from tests.conformance.redis_server_arm import RealRedis
 from tqsim import faults
 

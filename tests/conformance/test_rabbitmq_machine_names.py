@@ -235,3 +235,9 @@ def test_server_named_things_have_the_servers_prefixes(arm: Arm) -> None:
     lane.publish("amq.direct", queue, "found")
     arm.settle()
     assert [delivery.body for delivery in lane.deliveries] == ["found"]
+
+
+def test_an_exclusive_queue_is_not_durable_whatever_was_asked(arm: Arm) -> None:
+    lane = arm.client().lane()
+    queue = lane.queue(arm.name("q"), exclusive=True)
+    assert lane.queue(queue, exclusive=True, durable=True) == queue

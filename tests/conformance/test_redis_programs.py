@@ -69,7 +69,9 @@ def check_on_both(program: KombuProgram, server: RealRedis) -> None:
 
 
 @pytest.mark.conformance
-@pytest.mark.timeout(900)
+@pytest.mark.slow
+@pytest.mark.programs
+@pytest.mark.timeout(3_600)
 def test_generated_programs_show_the_same_on_both(real_redis: RealRedis, pytestconfig: pytest.Config) -> None:
     count = (pytestconfig.getoption("--broker-programs") + 1) // 2
     first_seed = int(pytestconfig.getoption("--hypothesis-seed") or 0)

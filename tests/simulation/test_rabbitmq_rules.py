@@ -7,7 +7,7 @@ from typing import Any
 
 import kombu
 import pytest
-from amqp.exceptions import MessageNacked, PreconditionFailed
+from amqp.exceptions import MessageNacked, NotFound, PreconditionFailed
 from kombu.exceptions import OperationalError
 
 import tqsim
@@ -337,3 +337,26 @@ def test_four_idle_workers_cost_nothing_in_a_week() -> None:
         before = sim._kernel.loop.switches
         sim.run(for_="7d")
         assert sim._kernel.loop.switches - before < 20
+
+
+def test_a_channel_that_was_refused_asks_for_confirms_again() -> None:
+    """``_do_revive`` in amqp/channel.py forgets that it had asked; a publish would wait for ever."""
+    app = make_app()
+    app.conf.broker_transport_options = {"confirm_publish": True}
+    with tqsim.Simulation(app), app.connection_for_write() as connection:
+        channel = connection.channel()
+        for exchange in ("missing", "missing"):
+            with pytest.raises(NotFound):
+                channel.basic_publish(channel.prepare_message(b"x"), exchange, "k")
+        channel.basic_publish(channel.prepare_message(b"x"), "", "k")
+        assert channel.server_channel.is_confirming
+
+
+def test_a_text_needs_an_encoding_when_kombu_prepares_it() -> None:
+    """Kombu names the encoding even if there is none, and py-amqp then has no default (amqp/method_framing.py)."""
+    app = make_app()
+    with tqsim.Simulation(app), app.connection_for_write() as connection:
+        channel = connection.channel()
+        with pytest.raises(TypeError) as refused:
+            channel.basic_publish(channel.prepare_message("x"), "", "k")
+    assert str(refused.value) == "encode() argument 'encoding' must be str, not None"

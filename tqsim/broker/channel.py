@@ -87,6 +87,8 @@ class SimulatedChannel(Declaring, base.StdChannel):
     ) -> Outgoing:
         """Return a message for :meth:`basic_publish` (kombu/transport/pyamqp.py)."""
         values: dict[str, Any] = {"application_headers": headers or {}}
+        if isinstance(body, str):
+            values["content_encoding"] = None  # a name without a value, which leaves no default
         if priority is not None:
             values["priority"] = priority
         if content_type is not None:
@@ -130,8 +132,8 @@ class SimulatedChannel(Declaring, base.StdChannel):
         properties = dict(msg.properties)
         properties["application_headers"] = copy_table(properties["application_headers"])
         body = msg.body
-        if isinstance(body, str):
-            properties.setdefault("content_encoding", "utf-8")
+        if isinstance(body, str) and properties.setdefault("content_encoding", "utf-8") is None:
+            raise TypeError("encode() argument 'encoding' must be str, not None")
         if connection.confirm_publish and self._confirms is None:
             self.confirm_select()
             self._confirms = []
@@ -295,6 +297,12 @@ class SimulatedChannel(Declaring, base.StdChannel):
             if connection.connected:
                 self.line.close()
         self.collect()
+
+    def revive(self, server_channel: ServerChannel, line: Any) -> None:
+        """Go on over another channel of the server, which has not been asked for confirms (``_do_revive``)."""
+        self.server_channel = server_channel
+        self.line = line
+        self._confirms = None
 
     def collect(self) -> None:
         """Forget consumers and the connection, without talking to the server."""

@@ -321,7 +321,7 @@ class SimulatedConnection:
 
         Its consumers are gone on the server; the client still has their callbacks.
         """
-        channel.server_channel, channel.line = self._open_channel(channel.channel_id)
+        channel.revive(*self._open_channel(channel.channel_id))
 
     def _open_channel(self, number: int | None) -> tuple[ServerChannel, Any]:
         """Open a channel on the server; return it, and what to send its requests to."""

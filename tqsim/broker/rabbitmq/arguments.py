@@ -25,6 +25,7 @@ __all__ = [
     "check_consumer_arguments",
     "check_queue_arguments",
     "check_quorum_properties",
+    "compared_arguments",
     "erlang_text",
     "integer",
     "type_name",
@@ -125,17 +126,24 @@ def check_queue_arguments(queue: str, vhost: str, arguments: Table) -> None:
             f"invalid type '{type_name(exchange)}' for arg 'x-dead-letter-exchange' in queue '{queue}' "
             f"in vhost '{vhost}'"
         )
-    for name in ("x-queue-type", *QUEUE_ARGUMENTS):
-        if name in arguments:
-            _check_queue_argument(name, arguments, place)
     kind = str(arguments.get("x-queue-type", "classic"))
+    refused = _REFUSED.get(kind, ())
+    for name in ("x-queue-type", *QUEUE_ARGUMENTS):
+        if name in arguments and name not in refused:
+            _check_queue_argument(name, arguments, place)
     for name in arguments:
-        if name in _REFUSED.get(kind, ()):
+        if name in refused:
             raise _failed(f"invalid arg '{name}' {place} of queue type rabbit_{kind}_queue")
     if kind == "stream":
         raise UnsupportedError(
             f"Queue '{queue}' has x-queue-type 'stream', and streams are not simulated; expected 'classic' or 'quorum'."
         )
+
+
+def compared_arguments(current: Table) -> tuple[str, ...]:
+    """Return which arguments must be the same when a queue is declared again: those that its type can have."""
+    refused = _REFUSED.get(str(current.get("x-queue-type", "classic")), ())
+    return tuple(name for name in QUEUE_ARGUMENTS if name not in refused)
 
 
 def check_quorum_properties(place: str, *, durable: bool, exclusive: bool, auto_delete: bool) -> None:

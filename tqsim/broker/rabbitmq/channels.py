@@ -117,14 +117,13 @@ class Channel(Publishing):
     def basic_get(self, queue: str = "", no_ack: bool = False) -> Got | None:
         """Fetch one message, or None.  Either counts as use of the queue (``x-expires``)."""
         found = self.find_queue(queue)
-        found.check_get()
+        found.begin_get(self.window)
         found.touch()
         if not found.ready.count:
             return None
-        queued = found.take()
+        queued, left = found.take(no_ack)
         message = found.shown(queued)
         self.window.hand_out(queued, None, no_ack)
-        left = found.ready.count
         return Got(queued.delivery_tag, queued.redelivered, message, left, queued.delivery_number)
 
     @answered(methods.BASIC_QOS)

@@ -57,12 +57,17 @@ class Consumer:
         """Whether it can be given a message now, by its own limit and its channel's.
 
         When the channel's limit is the reason, the channel takes note, and the queue gives none of
-        its consumers anything until the channel has called back (:meth:`Window.resume`).
+        its consumers anything until the channel has called back (:meth:`Window.resume`).  A quorum queue does not
+        know of the channel's limit.
         """
         if self.prefetch and self.unacked >= self.prefetch:
             return False
         window = self.window
-        if window.limit and (window.volume >= window.limit or self.queue in window.stalled):
+        if (
+            window.limit
+            and self.queue.knows_global_qos
+            and (window.volume >= window.limit or self.queue in window.stalled)
+        ):
             window.stalled[self.queue] = None
             return False
         return True
@@ -172,6 +177,11 @@ class SoleRota(Rota):
         self._all[consumer] = None
         if self._served is None:
             self._serve(consumer)
+
+    @property
+    def served_count(self) -> int:
+        """How many are served, with room or without: one, unless there is nobody."""
+        return 0 if self._served is None else 1
 
     def remove(self, consumer: Consumer) -> None:
         """Take ``consumer`` out, and serve the next one if it was being served."""

@@ -7,8 +7,7 @@ message survives a restart; a full queue that rejects takes one message too many
 when it is four fifths full.
 
 Left out: replicas and leaders; credit; what is kept for at-least-once dead-lettering while no queue
-takes it; that a full queue tells each publisher by itself when to stop; that a cancelled consumer counts
-until it has settled what it had.
+takes it; that a full queue tells each publisher by itself when to stop.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tqsim.broker.rabbitmq.arguments import integer
 from tqsim.broker.rabbitmq.consumers import Consumer, Rota, SoleRota
@@ -27,14 +26,16 @@ from tqsim.broker.rabbitmq.queues import Queue
 from tqsim.broker.rabbitmq.ready import Ready
 from tqsim.broker.rabbitmq.refusals import RESOURCE_LOCKED, refuse
 
+if TYPE_CHECKING:
+    from tqsim.broker.rabbitmq.window import Window
+
 __all__ = ["QuorumQueue", "QuorumReady", "QuorumRota", "TwoClassReady"]
 
 _UNLIMITED: Final = 2_000  # the credit of a consumer without prefetch
-# Measured on 3.10: an unused queue went 5.02, 10.03 and 15.04 seconds after its declaration (quorum_tick_interval).
-_LOOK_US: Final = 5_000_000
 _DELIVERY_LIMIT: Final = 20
 _HIGH_FROM: Final = 5
 _HIGH_IN_A_ROW: Final = 2
+_TICK_US: Final = 5_000_000  # quorum_tick_interval
 
 
 class QuorumRota(Rota):
@@ -148,19 +149,7 @@ class QuorumQueue(Queue):
 
     knows_global_qos: ClassVar[bool] = False
 
-    __slots__ = ("_began_us", "delivery_limit")
-
-    def begin(self) -> None:
-        """Begin to be there, and to look every five seconds whether the queue has expired."""
-        self._began_us = self._context.now()
-        super().begin()
-
-    def declare_again(self) -> None:
-        """Take no notice: only fetching and the end of a consumer count as use (measured on 3.10)."""
-
-    def _expiry_us(self, due_us: int) -> int:
-        looks = -(-(due_us - self._began_us) // _LOOK_US)  # the first that is not before
-        return self._began_us + looks * _LOOK_US
+    __slots__ = ("_fetchers", "_leavers", "_ticking_since_us", "delivery_limit")
 
     def _new_rota(self) -> Rota:
         # Measured on 3.10: the next single consumer is the one that came first, whatever its priority.
@@ -177,6 +166,9 @@ class QuorumQueue(Queue):
             limit = _DELIVERY_LIMIT if "x-delivery-limit" not in self.arguments else limit
             limit = None if limit is not None and limit < 0 else limit
         self.delivery_limit = limit
+        self._fetchers: dict[Window, None] = {}
+        self._leavers: dict[Consumer, None] = {}
+        self._ticking_since_us = self._context.now()
         self.requeues_singly = "x-delivery-limit" not in self.arguments if number < (4, 0) else limit is None
         return TwoClassReady() if number >= (4, 0) else QuorumReady()
 
@@ -188,14 +180,59 @@ class QuorumQueue(Queue):
         """Return the credit of a consumer that asks for ``prefetch``; it is never without limit."""
         return prefetch or _UNLIMITED
 
-    def check_get(self) -> None:
-        """Refuse (405) to fetch from a queue that serves a single consumer."""
+    def begin_get(self, window: Window) -> None:
+        """Note that a channel fetches; refuse (405) where a single consumer is served."""
         if self.has_single_consumer:
             raise refuse(
                 RESOURCE_LOCKED,
                 f"cannot obtain access to locked {self.place}. basic.get operations are not supported by quorum "
                 "queues with single active consumer",
             )
+        self._fetchers[window] = None
+
+    def remove_consumer(self, consumer: Consumer) -> bool:
+        """Take a consumer out; the queue is never deleted for that."""
+        if consumer.unacked:
+            self._leavers[consumer] = None
+        return super().remove_consumer(consumer)
+
+    @property
+    def counted_consumers(self) -> int:
+        """The number of consumers as ``query_stat`` in ``rabbit_fifo.erl`` tells it.
+
+        Of single consumers only the one that is served counts; and so do, while they hold a message, a
+        consumer that was cancelled and each fetched message by itself.
+        """
+        rota = self.rota
+        count = rota.served_count if isinstance(rota, SoleRota) else len(rota)
+        leavers = {consumer: None for consumer in self._leavers if consumer.unacked and consumer.channel.is_open}
+        fetched = {window: self._fetched_by(window) for window in self._fetchers}
+        self._leavers = leavers
+        self._fetchers = {window: None for window, number in fetched.items() if number}
+        return count + len(leavers) + sum(fetched.values())
+
+    def _fetched_by(self, window: Window) -> int:
+        return sum(queued.queue is self and queued.holder is None for queued in window.unacked.values())
+
+    def look(self) -> None:
+        """Be declared again, which is no use: it renews nothing (measured on 3.10)."""
+
+    def touch(self) -> None:
+        """Start the ``x-expires`` period again; it ends at the next tick (``is_expired`` in ``rabbit_fifo.erl``)."""
+        if self.expires_us is None or self.rota:
+            return
+        passed_us = self._context.now() + self.expires_us - self._ticking_since_us
+        self._context.deadlines.set(self, self._ticking_since_us + (passed_us // _TICK_US + 1) * _TICK_US)
+
+    def take(self, no_ack: bool) -> tuple[Queued, int]:
+        """Remove and return the next message, and how many are left.
+
+        What is overdue among them goes before they are counted if the message is settled at once (``dequeue`` in
+        ``rabbit_fifo.erl``; measured on 3.10).
+        """
+        before = self.ready.count - 1
+        queued, after = super().take(no_ack)
+        return queued, after if no_ack else before
 
     def shown(self, queued: Queued) -> Message:
         """Return a message as it is fetched: with the number of its returns."""
@@ -218,6 +255,14 @@ class QuorumQueue(Queue):
                 terms.went(queued)
                 terms.expire()
 
+    def run_again(self) -> None:
+        """Deliver what can be delivered after messages were put back, and only then drop what is too much."""
+        if self.terms is not None:
+            self.terms.expire()
+        self.run()
+        if self.terms is not None:
+            self.terms.enforce()
+
     def give_back(self, queued: Queued) -> None:
         """Take back a message: at the front, or at the end if nothing limits its returns."""
         if not self.requeues_singly or self.is_deleted:
@@ -237,6 +282,11 @@ class QuorumQueue(Queue):
             return
         queued.holder = None
         self.set_terms().give_up(queued, "delivery_limit")
+
+    def start(self) -> None:
+        """Come up with the server, and look every five seconds from now on whether the queue has expired."""
+        self._ticking_since_us = self._context.now()
+        super().start()
 
     def recover(self, *, crashed: bool, lost: set[int]) -> None:
         """Go through a restart of the server: everything survives, and what was out has come back."""

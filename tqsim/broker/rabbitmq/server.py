@@ -190,8 +190,7 @@ class Server:
         self.is_running = True
         for vhost in self._vhosts.values():
             for queue in vhost.queues.values():
-                queue.begin()
-                queue.run_again()
+                queue.start()
         self._observe("server.started")
 
     def restart(self) -> None:

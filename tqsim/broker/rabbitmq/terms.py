@@ -178,17 +178,32 @@ class Terms:
             self.expire()
         self._context.post.deliver()
 
-    def _drop_head(self) -> bool:
-        if self.overflow != "drop-head":
+    def start(self) -> None:
+        """Come up with the server: what is too much goes from the head, whatever the queue says.
+
+        It learns how it overflows after its limits (``process_args_policy`` in ``rabbit_amqqueue_process.erl``;
+        measured on 3.10).
+        """
+        if not self._is_soft:
+            self._drop_head(is_starting=True)
+            self._context.post.deliver()
+
+    def _drop_head(self, *, is_starting: bool = False) -> bool:
+        if self.overflow != "drop-head" and not is_starting:
             return False
         ready = self._queue.ready
-        dropped = False
+        dropped = []
         while self._is_over(ready.count, self.max_length) or self._is_over(self.ready_bytes, self.max_bytes):
             queued = ready.pop()
             self.went(queued)
+            dropped.append(queued)
+        if self._is_soft:
+            # Measured on 3.10: a quorum queue lists what follows from a command from the end (``drop_head`` in
+            # ``rabbit_fifo.erl``).
+            dropped.reverse()
+        for queued in dropped:
             self.give_up(queued, "maxlen")
-            dropped = True
-        return dropped
+        return bool(dropped)
 
     def expire(self) -> None:
         """Give up the messages at the head whose time is over, and wait for that of the next one."""

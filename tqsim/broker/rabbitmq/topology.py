@@ -110,7 +110,7 @@ class Topology(ABC):
         """
         if passive:
             found = self.virtual_host.find_queue(queue, self.connection)
-            found.declare_again()
+            found.look()
         else:
             found = self.virtual_host.declare_queue(
                 queue,
@@ -121,7 +121,7 @@ class Topology(ABC):
                 arguments=arguments or {},
             )
         self._current_queue = found.name
-        return DeclareOk(found.name, found.ready.count, len(found.rota))
+        return DeclareOk(found.name, found.ready.count, found.counted_consumers)
 
     @answered(methods.QUEUE_DELETE)
     def queue_delete(self, queue: str = "", *, if_unused: bool = False, if_empty: bool = False) -> int:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from tqsim.broker.rabbitmq.arguments import (
     EXCHANGE_ARGUMENTS,
-    QUEUE_ARGUMENTS,
     Table,
     assert_equivalent,
     assert_same_flag,
     check_queue_arguments,
     check_quorum_properties,
+    compared_arguments,
     type_name,
 )
 from tqsim.broker.rabbitmq.bindings import Binding, Kind
@@ -152,6 +152,8 @@ class VirtualHost:
         arguments: Table,
     ) -> Queue:
         """Create a queue, or return the one that exists if it is the same; "" is named here."""
+        # An exclusive queue is never durable (``queue.declare`` in rabbit_channel.erl; measured on 3.10).
+        durable = durable and not exclusive
         found = self.queues.get(name) if name else None
         if found is not None:
             # Measured on 3.10: the exclusive flag is compared first, and differently.
@@ -159,8 +161,8 @@ class VirtualHost:
                 raise locked_queue(name, self.name)
             assert_same_flag(found.place, "durable", found.durable, durable)
             assert_same_flag(found.place, "auto_delete", found.auto_delete, auto_delete)
-            assert_equivalent(found.place, found.arguments, arguments, QUEUE_ARGUMENTS)
-            found.declare_again()
+            assert_equivalent(found.place, found.arguments, arguments, compared_arguments(found.arguments))
+            found.look()
             return found
         if name.startswith(_RESERVED):
             raise refuse(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
@@ -185,7 +187,7 @@ class VirtualHost:
         self.queues[name] = queue
         if exclusive:
             connection.exclusive_queues[name] = queue
-        queue.begin()
+        queue.touch()
         self._observe("queue.declared", queue=name, durable=durable, exclusive=exclusive)
         return queue
 

@@ -92,7 +92,7 @@ class Window:
             if holder is not None:
                 queued.holder = holder
                 holder.unacked += 1
-                if self.limit:
+                if self.limit and queued.queue.knows_global_qos:
                     self.volume += 1
         if context.observe is not None:
             self._tell("message.delivered", queued, holder, redelivered=queued.redelivered, no_ack=no_ack)
