@@ -63,6 +63,11 @@ class Site:
             self.vhost = name
             self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
 
+    @property
+    def url(self) -> str:
+        """The vhost as a broker URL."""
+        return f"amqp://guest:guest@{_ADDRESS[0]}:{_ADDRESS[1]}/{'' if self.vhost == '/' else self.vhost}"
+
     @staticmethod
     def missing() -> str | None:
         """Return why there is no real server to compare with, or None if there is one."""
@@ -83,11 +88,17 @@ class Site:
 
     def control(self, *arguments: str) -> bool:
         """Run rabbitmqctl and say whether it was there and content."""
+        return self.told(*arguments) is not None
+
+    def told(self, *arguments: str) -> str | None:
+        """Run rabbitmqctl and return what it says, or None if it is not there or not content."""
         command = shutil.which("rabbitmqctl")
         if command is None:
-            return False
-        done = subprocess.run([command, "-q", *arguments], capture_output=True, timeout=_CONTROL_S, check=False)
-        return done.returncode == 0
+            return None
+        done = subprocess.run(
+            [command, "-q", *arguments], capture_output=True, text=True, timeout=_CONTROL_S, check=False
+        )
+        return None if done.returncode else done.stdout
 
 
 class _Channel(amqp.Channel):

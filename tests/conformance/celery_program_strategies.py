@@ -1,0 +1,272 @@
+"""Strategies for Celery programs that have one outcome, however fast the machine is.
+
+The main name is :func:`programs`.  What a program must not leave to chance, and how that is avoided:
+
+- Order is promised on the queue with one slot only, and there for the first runs of what the client sends itself without an
+  ETA (:func:`promised_order`).  With priorities it depends on what waits together, so those jobs are sent behind a job that
+  is seen to run and sleeps on (:func:`_jams`).
+- What is revoked before it starts has a countdown of two seconds; what is revoked, killed or shut down while it runs is seen
+  to run and sleeps for two seconds.  There is one such step in a program.
+- A worker is killed or shut down while nothing but plain jobs of the client is on its queue: whether a retry, an ETA or
+  a link of a canvas falls into the gap would be chance (:func:`_upheavals`).
+- ``expires`` is a lifetime of the message too, and RabbitMQ drops it in a queue whose worker is busy; so it is for the queues
+  of the worker that takes everything at once, or for a jam.
+- A task that is sent twice under one id is a plain one: both may run at once.
+- Parts of the header of a chord return or fail.  One that is ignored or rejected leaves the chord waiting for ever, and
+  Celery's ``chord_unlock`` asks for it every second.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+from hypothesis import strategies as st
+
+from tests.conformance.celery_programs import (
+    ALPHA,
+    BETA,
+    GAMMA,
+    Again,
+    AutoRetry,
+    Await,
+    Canvas,
+    Chain,
+    Chord,
+    Deed,
+    Die,
+    Fail,
+    Group,
+    Ignore,
+    Job,
+    KillChild,
+    KillWorker,
+    Limit,
+    Program,
+    Publish,
+    Reject,
+    Replace,
+    Retry,
+    Return,
+    Revoke,
+    Send,
+    Sleep,
+    Step,
+    StopWorker,
+)
+
+__all__ = ["programs", "promised_order"]
+
+Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
+
+_ALL: Final = (ALPHA, BETA, GAMMA)
+_WIDE: Final = (BETA, GAMMA)
+_ACKS: Final = ("early", "late", "lost")
+#: Long enough to be seen running and to be acted on.
+_VICTIM: Final = Sleep(2)
+_BLOCKER: Final = Sleep(1.5)
+_BEFORE_START_S: Final = 2
+
+
+def promised_order(program: Program) -> list[str]:
+    """Return the jobs whose first runs have an order: what the client puts on the queue with one slot, without ETA."""
+    firsts = []
+    for canvas in program.sent:
+        first = canvas.parts[0] if isinstance(canvas, Chain) else canvas
+        if isinstance(first, Job) and first.queue == ALPHA and first.countdown_s is None and first.eta_s is None:
+            firsts.append(first.alias)
+    return firsts
+
+
+@st.composite
+def programs(draw: Draw) -> Program:
+    """Return a program of one of the three kinds."""
+    kind = draw(st.sampled_from((_canvases, _canvases, _canvases, _jams, _upheavals)))
+    steps: list[Step] = kind(_Pen(draw))
+    return Program(tuple(steps))
+
+
+class _Pen:
+    """Draws jobs, each under an alias of its own."""
+
+    def __init__(self, draw: Draw) -> None:
+        self.draw = draw
+        self._names = (f"{letter}{round or ''}" for round in itertools.count() for letter in "abcdefghijklmnopqrstuvwxyz")
+
+    def pick(self, *choices: Any) -> Any:
+        """Return one of them."""
+        return self.draw(st.sampled_from(choices))
+
+    def times(self, least: int, most: int) -> range:
+        """Return so many turns."""
+        return range(self.draw(st.integers(least, most)))
+
+    def job(self, deed: Deed, queues: tuple[str, ...], **options: Any) -> Job:
+        """Return a job with any acknowledgement."""
+        alias = next(self._names)
+        return Job(alias, deed, self.pick(*_ACKS), self.pick(*queues), **options)
+
+
+# -- jobs -------------------------------------------------------------------------------------
+
+
+def _sound_deed(pen: _Pen, queues: tuple[str, ...]) -> Deed:
+    """Return a deed that returns or fails in the end, as chords need it."""
+    kind = pen.pick(Return, Return, Return, Fail, Sleep, Retry, AutoRetry, Replace)
+    if kind is Sleep:
+        return Sleep(0.3)
+    if kind is Retry:
+        times = pen.pick(1, 2)
+        return Retry(times, pen.pick(0, 1), pen.pick(times, times, times - 1), pen.pick(True, False))
+    if kind is AutoRetry:
+        return AutoRetry(1)
+    if kind is Replace:
+        return Replace(pen.job(Return(), queues))
+    return kind()  # type: ignore[no-any-return]
+
+
+def _any_deed(pen: _Pen, queues: tuple[str, ...]) -> Deed:
+    kind = pen.pick(None, None, None, None, None, Reject, Reject, Ignore, Limit, Die, Publish, Replace, AutoRetry)
+    if kind is None:
+        return _sound_deed(pen, queues)
+    if kind is Reject:
+        return Reject(pen.pick(True, False))
+    if kind is Limit:
+        return Limit(pen.pick("soft", "soft caught", "hard"))
+    if kind in (Publish, Replace):
+        parts = tuple(pen.job(pen.pick(Return(), Fail()), queues) for _ in pen.times(1, 2))
+        return kind(parts[0] if len(parts) == 1 else Chain(parts))  # type: ignore[no-any-return]
+    return AutoRetry(pen.pick(1, 2, 3)) if kind is AutoRetry else kind()  # type: ignore[no-any-return]
+
+
+def _part(pen: _Pen, queues: tuple[str, ...], *, is_sound: bool) -> Job:
+    """Return a job that may stand in a canvas."""
+    deed = (_sound_deed if is_sound else _any_deed)(pen, queues)
+    options: dict[str, Any] = {
+        "countdown_s": pen.pick(None, None, None, 1),
+        "immutable": pen.pick(False, False, True),
+        "mark": pen.pick(None, None, "marked"),
+    }
+    return pen.job(deed, queues, **options, **_callbacks(pen, queues))
+
+
+def _callbacks(pen: _Pen, queues: tuple[str, ...]) -> dict[str, Any]:
+    callbacks: dict[str, Any] = {}
+    if pen.pick(False, False, True):
+        callbacks["link"] = pen.job(Return(), queues)
+    on_error = pen.pick(None, None, "inline", Job)
+    if on_error is not None:
+        callbacks["link_error"] = on_error if on_error == "inline" else pen.job(Return(), queues)
+    return callbacks
+
+
+def _lone_job(pen: _Pen, queues: tuple[str, ...]) -> Job:
+    """Return a job that the client sends by itself, with what only such a job may have."""
+    kind = pen.pick("plain", "eta", "expires", "unstored", "prioritised")
+    if kind == "eta":
+        return pen.job(_any_deed(pen, queues), queues, eta_s=1)
+    if kind == "expires":
+        when = pen.pick({"expires_s": 60}, {"expires_s": -1}, {"expires_s": 0.4, "countdown_s": 1})
+        return pen.job(Return(), _WIDE, **when)
+    if kind == "unstored":
+        return pen.job(pen.pick(Return(), Fail()), queues, ignore_result=True, **_callbacks(pen, queues))
+    if kind == "prioritised":
+        return pen.job(Return(), _WIDE, priority=pen.pick(0, 3, 9), mark="marked")
+    return _part(pen, queues, is_sound=False)
+
+
+# -- canvases ---------------------------------------------------------------------------------
+
+
+def _canvas(pen: _Pen, queues: tuple[str, ...]) -> Canvas:
+    shapes = (_lone_job, _lone_job, _chain, _group, _chord, _chain_of_chord)
+    made: Canvas = pen.pick(*shapes)(pen, queues)
+    return made
+
+
+def _chain(pen: _Pen, queues: tuple[str, ...]) -> Chain:
+    parts: list[Canvas] = [_part(pen, queues, is_sound=False) for _ in pen.times(2, 3)]
+    if pen.pick(False, False, True):
+        parts.append(_group(pen, queues))
+    return Chain(tuple(parts), _error_callback(pen, queues))
+
+
+def _group(pen: _Pen, queues: tuple[str, ...]) -> Group:
+    return Group(tuple(_part(pen, queues, is_sound=False) for _ in pen.times(2, 3)))
+
+
+def _chord(pen: _Pen, queues: tuple[str, ...]) -> Chord:
+    header = tuple(_header_part(pen, queues) for _ in pen.times(2, 3))
+    return Chord(header, _part(pen, queues, is_sound=True), _error_callback(pen, queues))
+
+
+def _header_part(pen: _Pen, queues: tuple[str, ...]) -> Canvas:
+    if pen.pick(False, False, True):
+        return Chain(tuple(_part(pen, queues, is_sound=True) for _ in range(2)))
+    return _part(pen, queues, is_sound=True)
+
+
+def _chain_of_chord(pen: _Pen, queues: tuple[str, ...]) -> Chain:
+    """Return a chain in which a chord stands, or a group that Celery makes one of, because something follows it."""
+    middle: Canvas = _chord(pen, queues)
+    if pen.pick(False, True):
+        middle = Group(tuple(_part(pen, queues, is_sound=True) for _ in range(2)))
+    first, last = _part(pen, queues, is_sound=True), _part(pen, queues, is_sound=True)
+    return Chain((first, middle, last), _error_callback(pen, queues))
+
+
+def _error_callback(pen: _Pen, queues: tuple[str, ...]) -> Job | None:
+    return pen.job(Return(), queues) if pen.pick(False, False, True) else None
+
+
+# -- the kinds of programs --------------------------------------------------------------------
+
+
+def _canvases(pen: _Pen) -> list[Step]:
+    """Return canvases of every kind; some jobs are revoked before they start or sent twice, and one while it runs."""
+    steps: list[Step] = []
+    for _ in pen.times(3, 5):
+        what = pen.pick("canvas", "canvas", "canvas", "revoked", "twice")
+        if what == "canvas":
+            steps.append(Send(_canvas(pen, _ALL)))
+            continue
+        job = pen.job(pen.pick(Return(), Fail()), _ALL, countdown_s=_BEFORE_START_S if what == "revoked" else None)
+        steps.append(Send(job))
+        if what == "revoked":
+            steps.append(Revoke(job.alias))
+        if what == "twice" or pen.pick(False, True):
+            steps.append(Again(job))
+    return steps + _interference(pen)
+
+
+def _interference(pen: _Pen) -> list[Step]:
+    """Return what is done to a job that is seen to run."""
+    what: Literal["nothing", "kill", "revoke"] = pen.pick("nothing", "nothing", "kill", "revoke", "revoke")
+    if what == "nothing":
+        return []
+    victim = pen.job(_VICTIM, (ALPHA,) if what == "kill" else _ALL, **_callbacks(pen, _ALL))
+    end = KillChild() if what == "kill" else Revoke(victim.alias, pen.pick(None, "SIGTERM", "SIGKILL"))
+    return [Send(victim), Await(victim.alias), end]
+
+
+def _jams(pen: _Pen) -> list[Step]:
+    """Return jobs with priorities that wait together behind one that runs; some expire meanwhile."""
+    blocker = pen.job(_BLOCKER, (ALPHA,))
+    steps: list[Step] = [Send(blocker), Await(blocker.alias)]
+    for _ in pen.times(3, 7):
+        priority, expires_s = pen.pick(None, 0, 3, 5, 9), pen.pick(None, None, None, 0.4)
+        steps.append(Send(pen.job(Return(), (ALPHA,), priority=priority, expires_s=expires_s)))
+    return steps
+
+
+def _upheavals(pen: _Pen) -> list[Step]:
+    """Return plain jobs for the worker with one slot, which is killed or shut down, beside canvases for the other."""
+    plain = (Return(), Fail())
+    victim = pen.job(_VICTIM, (ALPHA,))
+    steps: list[Step] = [Send(pen.job(pen.pick(*plain), (ALPHA,))) for _ in pen.times(0, 1)]
+    steps.append(Send(victim))
+    steps += [Send(pen.job(pen.pick(*plain), (ALPHA,))) for _ in pen.times(1, 3)]
+    steps += [Send(_canvas(pen, _WIDE)) for _ in pen.times(0, 2)]
+    steps += [Await(victim.alias), pen.pick(KillWorker(), KillWorker(), StopWorker())]
+    return steps + [Send(pen.job(pen.pick(*plain), (ALPHA,))) for _ in pen.times(0, 1)]

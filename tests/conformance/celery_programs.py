@@ -1,0 +1,269 @@
+"""The language of generated Celery programs: what a client sends, and what it does to the workers.
+
+The main name is :class:`Program`, a sequence of steps; its ``repr`` is the text to paste where a program is to be run
+again.  Jobs are calls of the tasks in :mod:`tests.conformance.celery_program_app`, canvases are made of jobs, and the
+arms in :mod:`tests.conformance.celery_program_arms` run them.  What may stand beside what is said in
+:mod:`tests.conformance.celery_program_strategies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+__all__ = [
+    "ALPHA",
+    "BETA",
+    "GAMMA",
+    "Again",
+    "Await",
+    "AutoRetry",
+    "Canvas",
+    "Chain",
+    "Chord",
+    "Deed",
+    "Die",
+    "Fail",
+    "Group",
+    "Ignore",
+    "Job",
+    "KillChild",
+    "KillWorker",
+    "Limit",
+    "Program",
+    "Publish",
+    "Reject",
+    "Replace",
+    "Retry",
+    "Return",
+    "Revoke",
+    "Send",
+    "Sleep",
+    "Step",
+    "StopWorker",
+    "jobs_of",
+]
+
+#: One worker with one slot and a prefetch of one consumes the first queue, one with two slots the others.
+ALPHA: Final = "alpha"
+BETA: Final = "beta"
+GAMMA: Final = "gamma"
+
+
+# -- what a task does when it runs ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Return:
+    """Return the alias and what was passed on."""
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Raise a ``ValueError``."""
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Return after some seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Ask for a retry so many times, then return; with ``most`` (``max_retries``) below ``times`` it fails.
+
+    It fails with the exception given to ``retry``, or else with ``MaxRetriesExceededError``.
+    """
+
+    times: int
+    countdown_s: float = 0
+    most: int = 3
+    with_error: bool = True
+
+
+@dataclass(frozen=True)
+class AutoRetry:
+    """Raise what the task retries by itself, so many times; the countdown is 1 s, then 2 s."""
+
+    times: int
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Raise ``Reject``; a message that came back is not rejected again."""
+
+    requeue: bool
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """Raise ``Ignore``."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Sleep for longer than the time limit of one second."""
+
+    kind: Literal["soft", "soft caught", "hard"]
+
+
+@dataclass(frozen=True)
+class Die:
+    """End the pool child with SIGKILL; a task that came back returns."""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Send a canvas from within the task."""
+
+    canvas: Canvas
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Put a canvas in the place of the task; the tasks in it have ids that Celery draws."""
+
+    canvas: Canvas
+
+
+Deed: TypeAlias = Return | Fail | Sleep | Retry | AutoRetry | Reject | Ignore | Limit | Die | Publish | Replace
+
+
+# -- what is sent -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of a task.  ``ack`` names the task: see ``celery_program_app``."""
+
+    alias: str
+    deed: Deed = Return()  # noqa: RUF009 - it is frozen
+    ack: Literal["early", "late", "lost"] = "early"
+    queue: str = BETA
+    countdown_s: float | None = None
+    eta_s: float | None = None
+    expires_s: float | None = None
+    priority: int | None = None
+    ignore_result: bool = False
+    immutable: bool = False
+    mark: str | None = None
+    link: Job | None = None
+    link_error: Job | Literal["inline"] | None = None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One after the other."""
+
+    parts: tuple[Canvas, ...]
+    link_error: Job | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """All at once."""
+
+    parts: tuple[Canvas, ...]
+
+
+@dataclass(frozen=True)
+class Chord:
+    """All at once, and then the body."""
+
+    header: tuple[Canvas, ...]
+    body: Job
+    link_error: Job | None = None
+
+
+Canvas: TypeAlias = Job | Chain | Group | Chord
+
+
+# -- what the client does ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send a canvas with ``apply_async``."""
+
+    canvas: Canvas
+
+
+@dataclass(frozen=True)
+class Again:
+    """Send the same job with the same task id once more."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Await:
+    """Wait until a job has begun to run, and a moment longer."""
+
+    alias: str
+
+
+@dataclass(frozen=True)
+class Revoke:
+    """Revoke a task; with a signal, terminate it."""
+
+    alias: str
+    signal: Literal["SIGTERM", "SIGKILL"] | None = None
+
+
+@dataclass(frozen=True)
+class KillChild:
+    """End the pool child of the worker with one slot with SIGKILL."""
+
+
+@dataclass(frozen=True)
+class KillWorker:
+    """End the worker with one slot with SIGKILL and start it again."""
+
+
+@dataclass(frozen=True)
+class StopWorker:
+    """Ask the worker with one slot for a warm shutdown, wait for its end and start it again."""
+
+
+Step: TypeAlias = Send | Again | Await | Revoke | KillChild | KillWorker | StopWorker
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one client does, in order."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def sent(self) -> list[Canvas]:
+        """The canvases that the client sends itself."""
+        return [step.canvas for step in self.steps if isinstance(step, Send)]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every job that may run and has an id of its own, in the order of the text."""
+        return [job for canvas in self.sent for job in jobs_of(canvas)]
+
+    def has(self, *kinds: type) -> bool:
+        """Whether it takes a step of these kinds."""
+        return any(isinstance(step, kinds) for step in self.steps)
+
+
+def jobs_of(canvas: Canvas) -> Iterator[Job]:
+    """Yield every job of a canvas: callbacks and what tasks send included, what they are replaced by not."""
+    if isinstance(canvas, Job):
+        yield canvas
+        if isinstance(canvas.deed, Publish):
+            yield from jobs_of(canvas.deed.canvas)
+        for callback in (canvas.link, canvas.link_error):
+            if isinstance(callback, Job):
+                yield from jobs_of(callback)
+        return
+    parts = (*canvas.header, canvas.body) if isinstance(canvas, Chord) else canvas.parts
+    for part in parts:
+        yield from jobs_of(part)
+    if not isinstance(canvas, Group) and canvas.link_error is not None:
+        yield from jobs_of(canvas.link_error)
