@@ -224,7 +224,7 @@ def _job_signature(app: Any, job: Job, program: str, with_ids: bool) -> Any:
     options = _options(job)
     if with_ids:
         options["task_id"] = f"{program}.{job.alias}"
-    signature = app.signature(name, kwargs={"job": told}, immutable=job.immutable, **{"options": options})
+    signature = app.signature(name, kwargs={"job": told}, immutable=job.immutable, options=options)
     if job.link is not None:
         signature.link(signature_of(app, job.link, program, with_ids=with_ids))
     if job.link_error == "inline":
@@ -242,15 +242,14 @@ def _options(job: Job) -> dict[str, Any]:
     options.update(limits)
     if job.eta_s is not None:
         options["eta"] = datetime.fromtimestamp(time.time() + job.eta_s, UTC)
-    for name, value in (
-        ("countdown", job.countdown_s),
-        ("expires", job.expires_s),
-        ("priority", job.priority),
-        ("ignore_result", job.ignore_result or None),
-        ("headers", None if job.mark is None else {"mark": job.mark}),
-    ):
-        if value is not None:
-            options[name] = value
+    said = {
+        "countdown": job.countdown_s,
+        "expires": job.expires_s,
+        "priority": job.priority,
+        "ignore_result": job.ignore_result or None,
+        "headers": None if job.mark is None else {"mark": job.mark},
+    }
+    options.update((name, value) for name, value in said.items() if value is not None)
     return options
 
 

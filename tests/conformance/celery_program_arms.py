@@ -39,7 +39,7 @@ from tests.conformance.celery_programs import (
     Step,
     StopWorker,
 )
-from tests.conformance.rabbitmq_server_arm import Site
+from tests.conformance.rabbitmq_server_arm import Site, shared_server
 from tests.conformance.real_workers import RealWorkerProcess
 from tests.conformance.redis_server_arm import RealRedis
 
@@ -72,10 +72,10 @@ class ProgramArm(ABC):
             self._take(step, program, name)
         self.settle(program)
         after = self._prefetch()
-        notes = notes_of(self.place.folder, name)
+        notes = [_comparable(note, program, name) for note in notes_of(self.place.folder, name)]
         record = Record(
-            endings={job.alias: self._ending(name, job.alias) for job in program.jobs},
-            runs=[Run.of(_with_worker(note), name) for note in notes if "alias" in note],
+            endings={job.alias: self._ending(program, name, job.alias) for job in program.jobs},
+            runs=[Run.of(note, name) for note in notes if "alias" in note],
             inline=[readable(note, name) for note in notes if "inline" in note],
             queues=self.queues(),
             prefetch={worker: after[worker] - before[worker] for worker in after},
@@ -129,12 +129,13 @@ class ProgramArm(ABC):
         assert len(told) == len(_WORKERS), f"{what}: {sorted(told)} answered"
         return told
 
-    def _ending(self, name: str, alias: str) -> Ending:
+    def _ending(self, program: Program, name: str, alias: str) -> Ending:
         meta = self.app.backend.get_task_meta(f"{name}.{alias}", cache=False)
         children = [result_from_tuple(child, app=self.app) for child in meta.get("children") or ()]
-        extended = {key: meta.get(key) for key in ("name", "retries", "queue", "parent_id")}
-        extended["worker"] = _stem(meta.get("worker") or "")
+        extended = {key: meta.get(key) for key in ("name", "retries", "queue")}
         extended["traceback"] = bool(meta.get("traceback"))
+        told = {"alias": alias, "parent": meta.get("parent_id"), "worker": meta.get("worker") or ""}
+        extended.update(_comparable(told, program, name))
         ids = sorted(readable(child, name) for result in children for child in _leaves(result))
         return Ending(meta["status"], readable(meta.get("result"), name), tuple(ids), readable(extended, name))
 
@@ -188,8 +189,13 @@ def _stem(hostname: str) -> str:
     return hostname.partition("@")[0].rstrip("0123456789")
 
 
-def _with_worker(note: dict[str, Any]) -> dict[str, Any]:
-    return {**note, "worker": _stem(note["worker"])}
+def _comparable(note: dict[str, Any], program: Program, name: str) -> dict[str, Any]:
+    """Return what was told without what is another in every arm, or chance."""
+    if "alias" not in note:
+        return note
+    ends = [f"{name}.{alias}" for alias in program.header_ends.get(note["alias"], ())]
+    parent = "<the last of the header>" if note["parent"] in ends else note["parent"]
+    return {**note, "worker": _stem(note["worker"]), "parent": parent}
 
 
 class SimulatedWorkers(ProgramArm):
@@ -341,6 +347,10 @@ class RealOnRabbitMQ(_RealWorkers):
         with self.app.pool.acquire(block=True) as connection:
             channel = connection.default_channel
             return {queue: channel.queue_declare(queue, passive=True).message_count for queue in _QUEUES}
+
+    def run(self, program: Program) -> Record:
+        with shared_server():
+            return super().run(program)
 
     def queues(self) -> dict[str, tuple[int, int]]:
         columns = ("name", "messages_ready", "messages_unacknowledged")

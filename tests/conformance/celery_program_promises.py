@@ -1,7 +1,7 @@
 """What Celery promises of every program, whatever the arm: :func:`broken_promises`.
 
-It is a small model of the jobs that a client sends by themselves: how often each runs and how it ends.  Canvases are left to
-the comparison of the arms.
+It is a small model of the jobs that a client sends by themselves: how often each runs and how it ends.  Canvases are
+left to the comparison of the arms.
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ _RETRIES_BY_ITSELF: int = 2
 
 
 def broken_promises(program: Program, record: Record, *, keeps_unacked: bool) -> list[str]:
-    """Return what is broken, one line each; ``keeps_unacked`` is for a broker that keeps what a dead worker had taken."""
-    return [*_early(record), *_unordered(program, record), *_left(program, record, keeps_unacked), *_ends(program, record)]
+    """Return what is broken, one line each; with ``keeps_unacked`` the broker keeps what a dead worker had taken."""
+    return [
+        *_early(record),
+        *_unordered(program, record),
+        *_left(program, record, keeps_unacked),
+        *_ends(program, record),
+    ]
 
 
 def _early(record: Record) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What a generated Celery program left behind, and how two records of one program are compared.
 
-The main names are :class:`Record` and :func:`differences`.  Times are compared coarsely: a real worker may be later than
-a simulated one by some seconds, and none may be early.
+The main names are :class:`Record` and :func:`differences`.  Times are compared coarsely: a real worker may be later
+than a simulated one by some seconds, and none may be early.
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 The main names are :func:`programs` and :func:`nth`.  What a program must not leave to chance, and how that is avoided:
 
-- Order is promised on the queue with one slot only, and there for the first runs of what the client sends itself without an
-  ETA (:func:`promised_order`).  With priorities it depends on what waits together, so those jobs are sent behind a job that
-  is seen to run and sleeps on (:func:`_jams`).
-- What is revoked before it starts has a countdown of two seconds; what is revoked, killed or shut down while it runs is seen
-  to run and sleeps for two seconds.  There is one such step in a program.
+- Order is promised on the queue with one slot only, and there for the first runs of what the client sends itself
+  without an ETA (:func:`promised_order`).  With priorities it depends on what waits together, so those jobs are sent
+  behind a job that is seen to run and sleeps on (:func:`_jams`).
+- What is revoked before it starts has a countdown of two seconds; what is revoked, killed or shut down while it runs
+  is seen to run and sleeps for two seconds.  There is one such step in a program.
 - A worker is killed or shut down while nothing but plain jobs of the client is on its queue: whether a retry, an ETA or
   a link of a canvas falls into the gap would be chance (:func:`_upheavals`).
-- ``expires`` is a lifetime of the message too, and RabbitMQ drops it in a queue whose worker is busy; so it is for the queues
-  of the worker that takes everything at once, or for a jam.
+- ``expires`` is a lifetime of the message too, and RabbitMQ drops it in a queue whose worker is busy; so it is for the
+  queues of the worker that takes everything at once, or for a jam.
 - A task that is sent twice under one id is a plain one: both may run at once.
 - Parts of the header of a chord return or fail.  One that is ignored or rejected leaves the chord waiting for ever, and
   Celery's ``chord_unlock`` asks for it every second.
@@ -19,6 +19,7 @@ The main names are :func:`programs` and :func:`nth`.  What a program must not le
 from __future__ import annotations
 
 import itertools
+import string
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
@@ -101,7 +102,7 @@ class _Pen:
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
-        self._names = (f"{letter}{round or ''}" for round in itertools.count() for letter in "abcdefghijklmnopqrstuvwxyz")
+        self._names = (f"{letter}{turn or ''}" for turn in itertools.count() for letter in string.ascii_lowercase)
 
     def pick(self, *choices: Any) -> Any:
         """Return one of them."""
@@ -146,7 +147,7 @@ def _any_deed(pen: _Pen, queues: tuple[str, ...]) -> Deed:
     if kind in (Publish, Replace):
         parts = tuple(pen.job(pen.pick(Return(), Return(), Fail()), queues) for _ in range(2))
         return kind(pen.pick(parts[0], Chain(parts), Group(parts)))  # type: ignore[no-any-return]
-    return AutoRetry(pen.pick(1, 2, 3)) if kind is AutoRetry else kind()  # type: ignore[no-any-return]
+    return AutoRetry(pen.pick(1, 2, 3)) if kind is AutoRetry else kind()
 
 
 def _part(pen: _Pen, queues: tuple[str, ...], *, is_sound: bool) -> Job:

@@ -1,6 +1,6 @@
 """The language of generated Celery programs: what a client sends, and what it does to the workers.
 
-The main name is :class:`Program`, a sequence of steps; its ``repr`` is the text to paste where a program is to be run
+The main names are :class:`Program`, a sequence of steps, and :func:`written`, its text to paste where it is to be run
 again.  Jobs are calls of the tasks in :mod:`tests.conformance.celery_program_app`, canvases are made of jobs, and the
 arms in :mod:`tests.conformance.celery_program_arms` run them.  What may stand beside what is said in
 :mod:`tests.conformance.celery_program_strategies`.
@@ -9,16 +9,17 @@ arms in :mod:`tests.conformance.celery_program_arms` run them.  What may stand b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import pairwise
+from typing import Any, Final, Literal, TypeAlias
 
 __all__ = [
     "ALPHA",
     "BETA",
     "GAMMA",
     "Again",
-    "Await",
     "AutoRetry",
+    "Await",
     "Canvas",
     "Chain",
     "Chord",
@@ -43,6 +44,7 @@ __all__ = [
     "Step",
     "StopWorker",
     "jobs_of",
+    "written",
 ]
 
 #: One worker with one slot and a prefetch of one consumes the first queue, one with two slots the others.
@@ -140,7 +142,7 @@ class Job:
     """One call of a task.  ``ack`` names the task: see ``celery_program_app``."""
 
     alias: str
-    deed: Deed = Return()  # noqa: RUF009 - it is frozen
+    deed: Deed = Return()
     ack: Literal["early", "late", "lost"] = "early"
     queue: str = BETA
     countdown_s: float | None = None
@@ -247,9 +249,39 @@ class Program:
         """Every job that may run and has an id of its own, in the order of the text."""
         return [job for canvas in self.sent for job in jobs_of(canvas)]
 
+    @property
+    def header_ends(self) -> dict[str, list[str]]:
+        """Of every body of a chord, the jobs at the end of its header; which of them ends last is chance."""
+        return {body: ends for canvas in self.sent for body, ends in _chords(canvas)}
+
     def has(self, *kinds: type) -> bool:
         """Whether it takes a step of these kinds."""
         return any(isinstance(step, kinds) for step in self.steps)
+
+
+def _chords(canvas: Canvas) -> Iterator[tuple[str, list[str]]]:
+    """Yield the body and the ends of the header of each chord; a group that is followed by a job is one too."""
+    if isinstance(canvas, Job):
+        return
+    if isinstance(canvas, Chord):
+        yield canvas.body.alias, [alias for part in canvas.header for alias in _ends(part)]
+        return
+    for part in canvas.parts:
+        yield from _chords(part)
+    if isinstance(canvas, Chain):
+        for part, following in pairwise(canvas.parts):
+            if isinstance(part, Group) and isinstance(following, Job):
+                yield following.alias, list(_ends(part))
+
+
+def _ends(canvas: Canvas) -> Iterator[str]:
+    if isinstance(canvas, Job):
+        yield canvas.alias
+    elif isinstance(canvas, Chord):
+        yield canvas.body.alias
+    else:
+        for part in canvas.parts if isinstance(canvas, Group) else canvas.parts[-1:]:
+            yield from _ends(part)
 
 
 def jobs_of(canvas: Canvas) -> Iterator[Job]:
@@ -267,3 +299,18 @@ def jobs_of(canvas: Canvas) -> Iterator[Job]:
         yield from jobs_of(part)
     if not isinstance(canvas, Group) and canvas.link_error is not None:
         yield from jobs_of(canvas.link_error)
+
+
+def written(value: Any, indent: str = "") -> str:
+    """Return a program, or a part of one, as Python text without what is as by default."""
+    if isinstance(value, tuple):
+        inner = f"{indent}    "
+        return "(\n" + "".join(f"{inner}{written(part, inner)},\n" for part in value) + f"{indent})"
+    if not is_dataclass(value):
+        return repr(value)
+    told = [
+        (field.name, getattr(value, field.name))
+        for field in fields(value)
+        if getattr(value, field.name) != field.default
+    ]
+    return f"{type(value).__name__}({', '.join(f'{name}={written(part, indent)}' for name, part in told)})"

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import amqp
 import pytest
@@ -35,7 +35,7 @@ from tests.conformance.rabbitmq_arms import (
     Table,
 )
 
-__all__ = ["ServerArm", "Site"]
+__all__ = ["ServerArm", "Site", "shared_server"]
 
 Answer = TypeVar("Answer")
 
@@ -51,6 +51,13 @@ _CHANNEL_TICK_MS: Final = 60_000
 _LITTLE: Final = "0.00001"
 _ENOUGH: Final = "0.4"
 _ALARM_S: Final = 0.5
+
+
+def shared_server() -> TextIO:
+    """Return a file; until it is closed no other test changes a setting of the server."""
+    lock = (Path(tempfile.gettempdir()) / "tqsim-rabbitmq.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    return lock
 
 
 class Site:
@@ -327,9 +334,7 @@ class ServerArm(Arm):
         self._site = site
         self._is_impatient = False
         self._is_alarmed = False
-        # A body that changes a setting of the server has the server for itself.
-        self._lock = (Path(tempfile.gettempdir()) / "tqsim-rabbitmq.lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self._lock = shared_server()
         self._prefix = f"tqsim-{os.getpid()}-{number}-"
         self._names: list[str] = []
         self._clients: list[_ServerClient] = []
