@@ -131,13 +131,23 @@ class ProgramArm(ABC):
 
     def _ending(self, program: Program, name: str, alias: str) -> Ending:
         meta = self.app.backend.get_task_meta(f"{name}.{alias}", cache=False)
-        children = [result_from_tuple(child, app=self.app) for child in meta.get("children") or ()]
         extended = {key: meta.get(key) for key in ("name", "retries", "queue")}
         extended["traceback"] = bool(meta.get("traceback"))
         told = {"alias": alias, "parent": meta.get("parent_id"), "worker": meta.get("worker") or ""}
         extended.update(_comparable(told, program, name))
-        ids = sorted(readable(child, name) for result in children for child in _leaves(result))
-        return Ending(meta["status"], readable(meta.get("result"), name), tuple(ids), readable(extended, name))
+        return Ending(
+            state=meta["status"],
+            result=readable(meta.get("result"), name),
+            children=self._children(program, name, alias, meta),
+            extended=readable(extended, name),
+        )
+
+    def _children(self, program: Program, name: str, alias: str, meta: dict[str, Any]) -> tuple[str, ...]:
+        results = [result_from_tuple(child, app=self.app) for child in meta.get("children") or ()]
+        ids = [leaf.removeprefix(f"{name}.") for result in results for leaf in _leaves(result)]
+        # The one that tells the body of a failure gives it its own children too.
+        chance = [part for joint in program.joints if joint.body == alias for part in joint.header]
+        return tuple(sorted(child if child in program.aliases else "<drawn>" for child in ids if child not in chance))
 
     @abstractmethod
     def hostnames(self) -> list[str]:
@@ -193,9 +203,12 @@ def _comparable(note: dict[str, Any], program: Program, name: str) -> dict[str, 
     """Return what was told without what is another in every arm, or chance."""
     if "alias" not in note:
         return note
-    ends = [f"{name}.{alias}" for alias in program.header_ends.get(note["alias"], ())]
-    parent = "<the last of the header>" if note["parent"] in ends else note["parent"]
-    return {**note, "worker": _stem(note["worker"]), "parent": parent}
+    told = {**note, "worker": _stem(note["worker"])}
+    for joint in program.joints:
+        header = [f"{name}.{alias}" for alias in joint.header]
+        if note["alias"] in joint.after:
+            told.update((key, "<of the header>") for key in ("parent", "root") if note.get(key) in header)
+    return told
 
 
 class SimulatedWorkers(ProgramArm):

@@ -69,6 +69,7 @@ _ACKS: Final = ("early", "late", "lost")
 _VICTIM: Final = Sleep(2)
 _BLOCKER: Final = Sleep(1.5)
 _BEFORE_START_S: Final = 2
+_AFTER_UPHEAVAL_S: Final = 4
 
 
 def promised_order(program: Program) -> list[str]:
@@ -271,12 +272,18 @@ def _jams(pen: _Pen) -> list[Step]:
 
 
 def _upheavals(pen: _Pen) -> list[Step]:
-    """Return plain jobs for the worker with one slot, which is killed or shut down, beside canvases for the other."""
-    plain = (Return(), Fail())
+    """Return plain jobs for the worker with one slot, which is killed or shut down, beside canvases for the other.
+
+    An ETA is later than that, so that the worker has such a job in its timer, or not yet.
+    """
+
+    def plain_jobs(least: int, most: int, *countdowns_s: float | None) -> list[Step]:
+        return [
+            Send(pen.job(pen.pick(Return(), Fail()), (ALPHA,), countdown_s=pen.pick(None, *countdowns_s)))
+            for _ in pen.times(least, most)
+        ]
+
     victim = pen.job(_VICTIM, (ALPHA,))
-    steps: list[Step] = [Send(pen.job(pen.pick(*plain), (ALPHA,))) for _ in pen.times(0, 1)]
-    steps.append(Send(victim))
-    steps += [Send(pen.job(pen.pick(*plain), (ALPHA,))) for _ in pen.times(1, 3)]
+    steps = [*plain_jobs(0, 2, None, _AFTER_UPHEAVAL_S), Send(victim), *plain_jobs(1, 3, None, _AFTER_UPHEAVAL_S)]
     steps += [Send(_canvas(pen, _WIDE)) for _ in pen.times(1, 3)]
-    steps += [Await(victim.alias), pen.pick(KillWorker(), StopWorker())]
-    return steps + [Send(pen.job(pen.pick(*plain), (ALPHA,))) for _ in pen.times(0, 1)]
+    return [*steps, Await(victim.alias), pen.pick(KillWorker(), StopWorker()), *plain_jobs(0, 1)]

@@ -29,6 +29,7 @@ __all__ = [
     "Group",
     "Ignore",
     "Job",
+    "Joint",
     "KillChild",
     "KillWorker",
     "Limit",
@@ -250,55 +251,69 @@ class Program:
         return [job for canvas in self.sent for job in jobs_of(canvas)]
 
     @property
-    def header_ends(self) -> dict[str, list[str]]:
-        """Of every body of a chord, the jobs at the end of its header; which of them ends last is chance."""
-        return {body: ends for canvas in self.sent for body, ends in _chords(canvas)}
+    def aliases(self) -> list[str]:
+        """The names of these jobs."""
+        return [job.alias for job in self.jobs]
+
+    @property
+    def joints(self) -> list[Joint]:
+        """The chords, wherever they stand."""
+        return [joint for canvas in self.sent for joint in _joints(canvas)]
 
     def has(self, *kinds: type) -> bool:
         """Whether it takes a step of these kinds."""
         return any(isinstance(step, kinds) for step in self.steps)
 
 
-def _chords(canvas: Canvas) -> Iterator[tuple[str, list[str]]]:
-    """Yield the body and the ends of the header of each chord; a group that is followed by a job is one too."""
+@dataclass(frozen=True)
+class Joint:
+    """A chord: which part of its header ends last is chance, and that one sends the body or tells it of a failure."""
+
+    body: str
+    header: tuple[str, ...]
+    #: The body and what comes of it.
+    after: tuple[str, ...]
+
+    @classmethod
+    def of(cls, header: tuple[Canvas, ...], body: Job, link_error: Job | None) -> Joint:
+        """Return the joint of a chord."""
+        after = [body] if link_error is None else [body, link_error]
+        return cls(body.alias, _aliases(*header), _aliases(*after))
+
+
+def _aliases(*canvases: Canvas) -> tuple[str, ...]:
+    return tuple(job.alias for canvas in canvases for job in jobs_of(canvas, with_replacements=True))
+
+
+def _joints(canvas: Canvas) -> Iterator[Joint]:
+    """Yield the joints of a canvas; a group that is followed by a job is a chord too."""
     if isinstance(canvas, Job):
         return
     if isinstance(canvas, Chord):
-        yield canvas.body.alias, [alias for part in canvas.header for alias in _ends(part)]
+        yield Joint.of(canvas.header, canvas.body, canvas.link_error)
         return
     for part in canvas.parts:
-        yield from _chords(part)
+        yield from _joints(part)
     if isinstance(canvas, Chain):
         for part, following in pairwise(canvas.parts):
             if isinstance(part, Group) and isinstance(following, Job):
-                yield following.alias, list(_ends(part))
+                yield Joint.of(part.parts, following, None)
 
 
-def _ends(canvas: Canvas) -> Iterator[str]:
-    if isinstance(canvas, Job):
-        yield canvas.alias
-    elif isinstance(canvas, Chord):
-        yield canvas.body.alias
-    else:
-        for part in canvas.parts if isinstance(canvas, Group) else canvas.parts[-1:]:
-            yield from _ends(part)
-
-
-def jobs_of(canvas: Canvas) -> Iterator[Job]:
-    """Yield every job of a canvas: callbacks and what tasks send included, what they are replaced by not."""
+def jobs_of(canvas: Canvas, *, with_replacements: bool = False) -> Iterator[Job]:
+    """Yield every job of a canvas, callbacks and what tasks send included; what they are replaced by if asked for."""
+    parts: tuple[Any, ...]
     if isinstance(canvas, Job):
         yield canvas
-        if isinstance(canvas.deed, Publish):
-            yield from jobs_of(canvas.deed.canvas)
-        for callback in (canvas.link, canvas.link_error):
-            if isinstance(callback, Job):
-                yield from jobs_of(callback)
-        return
-    parts = (*canvas.header, canvas.body) if isinstance(canvas, Chord) else canvas.parts
+        is_sent = isinstance(canvas.deed, (Publish, Replace) if with_replacements else Publish)
+        parts = (getattr(canvas.deed, "canvas", None) if is_sent else None, canvas.link, canvas.link_error)
+    elif isinstance(canvas, Chord):
+        parts = (*canvas.header, canvas.body, canvas.link_error)
+    else:
+        parts = (*canvas.parts, getattr(canvas, "link_error", None))
     for part in parts:
-        yield from jobs_of(part)
-    if not isinstance(canvas, Group) and canvas.link_error is not None:
-        yield from jobs_of(canvas.link_error)
+        if isinstance(part, Canvas):
+            yield from jobs_of(part, with_replacements=with_replacements)
 
 
 def written(value: Any, indent: str = "") -> str:
