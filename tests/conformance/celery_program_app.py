@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery, chain, chord, group
+from celery.backends.filesystem import FilesystemBackend
 from celery.exceptions import Ignore as IgnoreTask
 from celery.exceptions import Reject as RejectMessage
 from celery.exceptions import SoftTimeLimitExceeded
 from kombu import Queue
+from kombu.utils.encoding import ensure_bytes
 
 from tests.conformance.celery_programs import (
     ALPHA,
@@ -37,7 +39,7 @@ from tests.conformance.celery_programs import (
     Replace,
 )
 
-__all__ = ["Place", "make_app", "notes_of", "signature_of"]
+__all__ = ["Place", "WholeFiles", "make_app", "notes_of", "signature_of"]
 
 _LONG_S: Final = 30.0
 _LIMIT_S: Final = 1.0
@@ -62,12 +64,31 @@ class Place:
         """Return what a real worker has to be told."""
         return {"PROGRAM_BROKER": self.broker, "PROGRAM_RESULTS": self.results, "PROGRAM_FOLDER": str(self.folder)}
 
+    @staticmethod
+    def whole_files(folder: Path) -> str:
+        """Return the URL of results in a folder."""
+        return f"{__name__}:{WholeFiles.__name__}+file://{folder}"
+
     @classmethod
     def of_environment(cls) -> Place:
         """Return what this process was told."""
         names = ("PROGRAM_BROKER", "PROGRAM_RESULTS", "PROGRAM_FOLDER")
         broker, results, folder = (os.environ[name] for name in names)
         return cls(broker, results, Path(folder))
+
+
+class WholeFiles(FilesystemBackend):
+    """Results in files, which are replaced as a whole.
+
+    Celery writes them in place: who reads meanwhile finds half of a result, and two writers leave a mixture.
+    """
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Store a result."""
+        path = Path(os.fsdecode(self._filename(key)))
+        draft = path.with_name(f"draft-{os.getpid()}")
+        draft.write_bytes(ensure_bytes(value))
+        draft.replace(path)
 
 
 def make_app(place: Place) -> Any:

@@ -218,7 +218,7 @@ class SimulatedWorkers(ProgramArm):
         results = folder / "results"
         results.mkdir(parents=True)
         url, backend = {
-            "rabbitmq": ("amqp://guest:guest@127.0.0.1:5672//", f"file://{results}"),
+            "rabbitmq": ("amqp://guest:guest@127.0.0.1:5672//", Place.whole_files(results)),
             "redis": ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1"),
         }[broker]
         super().__init__(Place(url, backend, folder))
@@ -277,10 +277,31 @@ class _RealWorkers(ProgramArm):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self._workers = {name: self._worker(name) for name in _WORKERS}
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
         for worker in self._workers.values():
             worker.launch()
         for worker in self._workers.values():
             worker.await_ready()
+
+    def run(self, program: Program) -> Record:
+        """As in the simulation; after an error the next program finds other workers."""
+        try:
+            return super().run(program)
+        except Exception:
+            self._end()
+            self.clean()
+            self._start()
+            raise
+
+    def _end(self) -> None:
+        for worker in self._workers.values():
+            worker.kill()
 
     def _worker(self, name: str) -> RealWorkerProcess:
         queues, slots, multiplier = _WORKERS[name]
@@ -342,8 +363,7 @@ class _RealWorkers(ProgramArm):
         self._workers["single"].await_ready()
 
     def close(self) -> None:
-        for worker in self._workers.values():
-            worker.kill()
+        self._end()
         self.app.close()
 
 
@@ -354,7 +374,7 @@ class RealOnRabbitMQ(_RealWorkers):
         self._site = site
         self._results = folder / "results"
         self._results.mkdir()
-        super().__init__(Place(site.url, f"file://{self._results}", folder))
+        super().__init__(Place(site.url, Place.whole_files(self._results), folder))
 
     def ready(self) -> dict[str, int]:
         with self.app.pool.acquire(block=True) as connection:
@@ -402,6 +422,8 @@ class RealOnRedis(_RealWorkers):
         self._stored.flushdb()
 
     def close(self) -> None:
+        # Results that are collected later would ask the server to forget them.
+        self.app.backend.remove_pending_result = lambda result: result
         super().close()
         self._broker.close()
         self._stored.close()

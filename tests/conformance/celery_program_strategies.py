@@ -5,12 +5,16 @@ The main names are :func:`programs` and :func:`nth`.  What a program must not le
 - Order is promised on the queue with one slot only, and there for the first runs of what the client sends itself
   without an ETA (:func:`promised_order`).  With priorities it depends on what waits together, so those jobs are sent
   behind a job that is seen to run and sleeps on (:func:`_jams`).
-- What is revoked before it starts has a countdown of two seconds; what is revoked, killed or shut down while it runs
-  is seen to run and sleeps for two seconds.  There is one such step in a program.
+- What is revoked before it starts waits in a jam, or for a countdown of two seconds in the worker that takes everything
+  at once: every worker stores REVOKED when it is told, and the one with the task again when it comes across it.
+- What is revoked, killed or shut down while it runs is seen to run and sleeps for two seconds.  There is one such step
+  in a program.
 - A worker is killed or shut down while nothing but plain jobs of the client is on its queue: whether a retry, an ETA or
   a link of a canvas falls into the gap would be chance (:func:`_upheavals`).
 - ``expires`` is a lifetime of the message too, and RabbitMQ drops it in a queue whose worker is busy; so it is for the
   queues of the worker that takes everything at once, or for a jam.
+- What is retried at once is for the queue with one slot.  In the other the next run can be over when the state RETRY
+  of the first one is stored.
 - A task that is sent twice under one id is a plain one: both may run at once.
 - Parts of the header of a chord return or fail.  One that is ignored or rejected leaves the chord waiting for ever, and
   Celery's ``chord_unlock`` asks for it every second.
@@ -129,7 +133,7 @@ def _sound_deed(pen: _Pen, queues: tuple[str, ...]) -> Deed:
         return Sleep(0.3)
     if kind is Retry:
         times = pen.pick(1, 2)
-        return Retry(times, pen.pick(0, 1), pen.pick(times, times, times - 1), pen.pick(True, False))
+        return Retry(times, 1, pen.pick(times, times, times - 1), pen.pick(True, False))
     if kind is AutoRetry:
         return AutoRetry(1)
     if kind is Replace:
@@ -149,6 +153,10 @@ def _any_deed(pen: _Pen, queues: tuple[str, ...]) -> Deed:
         parts = tuple(pen.job(pen.pick(Return(), Return(), Fail()), queues) for _ in range(2))
         return kind(pen.pick(parts[0], Chain(parts), Group(parts)))  # type: ignore[no-any-return]
     return AutoRetry(pen.pick(1, 2, 3)) if kind is AutoRetry else kind()
+
+
+def _retried_at_once(pen: _Pen) -> Job:
+    return pen.job(Retry(pen.pick(1, 2), 0, pen.pick(1, 2), pen.pick(True, False)), (ALPHA,), **_callbacks(pen, _ALL))
 
 
 def _part(pen: _Pen, queues: tuple[str, ...], *, is_sound: bool) -> Job:
@@ -174,7 +182,9 @@ def _callbacks(pen: _Pen, queues: tuple[str, ...]) -> dict[str, Any]:
 
 def _lone_job(pen: _Pen, queues: tuple[str, ...]) -> Job:
     """Return a job that the client sends by itself, with what only such a job may have."""
-    kind = pen.pick("plain", "eta", "expires", "unstored", "prioritised")
+    kind = pen.pick("plain", "eta", "expires", "unstored", "prioritised", "retried at once")
+    if kind == "retried at once" and ALPHA in queues:
+        return _retried_at_once(pen)
     if kind == "eta":
         return pen.job(_any_deed(pen, queues), queues, eta_s=1)
     if kind == "expires":
@@ -242,10 +252,12 @@ def _canvases(pen: _Pen) -> list[Step]:
         if what == "canvas":
             steps.append(Send(_canvas(pen, _ALL)))
             continue
-        job = pen.job(pen.pick(Return(), Fail()), _ALL, countdown_s=_BEFORE_START_S if what == "revoked" else None)
-        steps.append(Send(job))
         if what == "revoked":
-            steps.append(Revoke(job.alias))
+            job = pen.job(pen.pick(Return(), Fail()), _WIDE, countdown_s=_BEFORE_START_S)
+            steps += [Send(job), Revoke(job.alias)]
+        else:
+            job = pen.job(pen.pick(Return(), Fail()), _ALL)
+            steps.append(Send(job))
         if what == "twice" or pen.pick(False, True):
             steps.append(Again(job))
     return steps + _interference(pen)
@@ -262,13 +274,14 @@ def _interference(pen: _Pen) -> list[Step]:
 
 
 def _jams(pen: _Pen) -> list[Step]:
-    """Return jobs with priorities that wait together behind one that runs; some expire meanwhile."""
+    """Return jobs with priorities that wait together behind one that runs; some expire, one may be revoked."""
     blocker = pen.job(_BLOCKER, (ALPHA,))
     steps: list[Step] = [Send(blocker), Await(blocker.alias)]
     for _ in pen.times(3, 7):
         priority, expires_s = pen.pick(None, 0, 3, 5, 9), pen.pick(None, None, None, 0.4)
-        steps.append(Send(pen.job(Return(), (ALPHA,), priority=priority, expires_s=expires_s)))
-    return steps
+        job = pen.job(Return(), (ALPHA,), priority=priority, expires_s=expires_s)
+        steps.append(Send(job))
+    return [*steps, Revoke(job.alias)] if pen.pick(False, True) else steps
 
 
 def _upheavals(pen: _Pen) -> list[Step]:

@@ -85,9 +85,10 @@ class RealWorkerProcess:
         os.kill(self.children()[0], signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the main process and its children with SIGKILL, as the end of a container does."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """End the main process and its children with SIGKILL, unless they have ended."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
     def stop(self) -> None:
         """Ask for a warm shutdown and wait for the end."""
