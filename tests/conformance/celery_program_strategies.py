@@ -248,19 +248,19 @@ def _canvases(pen: _Pen) -> list[Step]:
     """Return canvases of every kind; some jobs are revoked before they start or sent twice, and one while it runs."""
     steps: list[Step] = []
     for _ in pen.times(5, 8):
-        what = pen.pick("canvas", "canvas", "canvas", "revoked", "twice")
-        if what == "canvas":
-            steps.append(Send(_canvas(pen, _ALL)))
-            continue
-        if what == "revoked":
-            job = pen.job(pen.pick(Return(), Fail()), _WIDE, countdown_s=_BEFORE_START_S)
-            steps += [Send(job), Revoke(job.alias)]
-        else:
-            job = pen.job(pen.pick(Return(), Fail()), _ALL)
-            steps.append(Send(job))
-        if what == "twice" or pen.pick(False, True):
-            steps.append(Again(job))
+        what = pen.pick(_canvas, _canvas, _canvas, _revoked, _sent_twice)
+        steps += [Send(_canvas(pen, _ALL))] if what is _canvas else what(pen)
     return steps + _interference(pen)
+
+
+def _revoked(pen: _Pen) -> list[Step]:
+    job = pen.job(pen.pick(Return(), Fail()), _WIDE, countdown_s=_BEFORE_START_S)
+    return [Send(job), Revoke(job.alias), *pen.pick((), (Again(job),))]
+
+
+def _sent_twice(pen: _Pen) -> list[Step]:
+    job = pen.job(pen.pick(Return(), Fail()), _ALL)
+    return [Send(job), Again(job)]
 
 
 def _interference(pen: _Pen) -> list[Step]:
@@ -281,7 +281,7 @@ def _jams(pen: _Pen) -> list[Step]:
         priority, expires_s = pen.pick(None, 0, 3, 5, 9), pen.pick(None, None, None, 0.4)
         job = pen.job(Return(), (ALPHA,), priority=priority, expires_s=expires_s)
         steps.append(Send(job))
-    return [*steps, Revoke(job.alias)] if pen.pick(False, True) else steps
+    return [*steps, *pen.pick((), (Revoke(job.alias),))]
 
 
 def _upheavals(pen: _Pen) -> list[Step]:
