@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,11 +56,13 @@ class ProgramArm(ABC):
         self.place = place
         self.app = make_app(place)
         self._numbers = itertools.count(1)
+        self._away_s = 0.0
 
     def run(self, program: Program) -> Record:
         """Take all steps, wait until nothing is left to happen, and tell what happened."""
         name = f"p{os.getpid()}x{next(self._numbers)}"
         before = self._prefetch()
+        self._away_s = 0.0
         for step in program.steps:
             self._take(step, program, name)
         self.settle(program)
@@ -71,6 +74,7 @@ class ProgramArm(ABC):
             inline=[readable(note, name) for note in notes if "inline" in note],
             queues=self.queues(),
             prefetch={worker: after[worker] - before[worker] for worker in after},
+            away_s=self._away_s,
         )
         self.clean()
         return record
@@ -91,9 +95,14 @@ class ProgramArm(ABC):
             case KillChild():
                 self.kill_child()
             case KillWorker():
-                self.kill_worker()
+                self._without_worker(self.kill_worker)
             case StopWorker():
-                self.stop_worker()
+                self._without_worker(self.stop_worker)
+
+    def _without_worker(self, restart: Callable[[], None]) -> None:
+        begin = time.monotonic()
+        restart()
+        self._away_s += time.monotonic() - begin
 
     def _send(self, canvas: Canvas, name: str) -> None:
         signature_of(self.app, canvas, name).apply_async()

@@ -14,7 +14,7 @@ from typing import Any, Final
 __all__ = ["Ending", "Record", "Run", "differences", "readable"]
 
 #: How much later than the simulation a worker on a busy machine may begin what has an ETA.
-_SLACK_S: Final = 4.0
+_SLACK_S: Final = 5.0
 #: kombu's timers count monotonic seconds and ETAs are dates, so that a task may be early by the error of a conversion.
 _EARLY_S: Final = 0.01
 _JOB_NUMBER: Final = re.compile(r"Job: \d+\.")
@@ -63,6 +63,8 @@ class Record:
     queues: dict[str, tuple[int, int]] = field(default_factory=dict)
     #: How the prefetch count of each worker changed.
     prefetch: dict[str, int] = field(default_factory=dict)
+    #: For how long a worker was away; its work is late by that much.
+    away_s: float = 0.0
 
     def runs_of(self, alias: str) -> list[Run]:
         """The runs of one job, in order."""
@@ -105,9 +107,10 @@ def _pairs(ordered: list[str], simulated: Record, real: Record) -> Iterator[tupl
 
 
 def _untimely(simulated: Record, real: Record) -> Iterator[str]:
+    slack_s = _SLACK_S + real.away_s
     for alias in dict.fromkeys(run.alias for run in simulated.runs):
         for mine, theirs in zip(simulated.runs_of(alias), real.runs_of(alias), strict=False):
             if mine.is_early or theirs.is_early:
                 yield f"{alias} began early: by {mine.late_s} s in the simulation, by {theirs.late_s} s really"
-            elif mine.late_s is not None and theirs.late_s is not None and theirs.late_s > mine.late_s + _SLACK_S:
+            elif mine.late_s is not None and theirs.late_s is not None and theirs.late_s > mine.late_s + slack_s:
                 yield f"{alias} began late: {mine.late_s} s in the simulation, {theirs.late_s} s really"
