@@ -44,10 +44,12 @@ __all__ = ["Place", "WholeFiles", "make_app", "notes_of", "signature_of"]
 _LONG_S: Final = 30.0
 _LIMIT_S: Final = 1.0
 _PRIORITY_MOST: Final = 9
-_ACKS: Final[dict[str, dict[str, Any]]] = {
+_TASKS: Final[dict[str, dict[str, Any]]] = {
     "early": {},
     "late": {"acks_late": True},
     "lost": {"acks_late": True, "reject_on_worker_lost": True},
+    "kept": {"acks_late": True, "acks_on_failure_or_timeout": False},
+    "paced": {"rate_limit": "4/s"},
     "auto": {"autoretry_for": (KeyError,), "retry_backoff": 1, "retry_jitter": False, "max_retries": 2},
 }
 
@@ -102,7 +104,7 @@ def make_app(place: Place) -> Any:
         result_extended=True,
         broker_connection_retry_on_startup=True,
     )
-    for name, options in _ACKS.items():
+    for name, options in _TASKS.items():
 
         def body(self: Any, *passed: Any, job: dict[str, Any]) -> Any:
             _note_run(place.folder, self.request, passed, job)
@@ -241,7 +243,7 @@ def _job_signature(app: Any, job: Job, program: str, with_ids: bool) -> Any:
         case _:
             details = dict(vars(job.deed))
     told = {"alias": job.alias, "program": program, "deed": [type(job.deed).__name__, details]}
-    name = "auto" if isinstance(job.deed, AutoRetry) else job.ack
+    name = "auto" if isinstance(job.deed, AutoRetry) else job.task
     options = _options(job)
     if with_ids:
         options["task_id"] = f"{program}.{job.alias}"

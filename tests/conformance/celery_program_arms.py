@@ -45,8 +45,8 @@ WORKERS: Final = {"single": ((ALPHA,), 1, 1), "double": ((BETA, GAMMA), 2, 16)}
 STEP_S: Final = 0.05
 PATIENCE_S: Final = 90.0
 _MOMENT_S: Final = 0.3
-#: A worker notices the end of a child within five seconds.
-_NOTICED_S: Final = 6.0
+#: Virtual seconds after which nothing is left to happen in any program.
+_SETTLED_S: Final = 60
 
 
 class ProgramArm(ABC):
@@ -65,7 +65,7 @@ class ProgramArm(ABC):
         self._away_s = 0.0
         for step in program.steps:
             self._take(step, program, name)
-        self.settle(program)
+        self.settle()
         after = self._prefetch()
         notes = [_comparable(note, program, name) for note in notes_of(self.place.folder, name)]
         record = Record(
@@ -159,7 +159,7 @@ class ProgramArm(ABC):
         """Let some time pass."""
 
     @abstractmethod
-    def settle(self, program: Program) -> None:
+    def settle(self) -> None:
         """Wait until nothing is left to happen."""
 
     @abstractmethod
@@ -223,7 +223,6 @@ class SimulatedWorkers(ProgramArm):
             "redis": ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1"),
         }[broker]
         super().__init__(Place(url, backend, folder))
-        self._is_redis = broker == "redis"
         self._sim = tqsim.Simulation(self.app)
         self._sim.__enter__()
         self._workers = {
@@ -238,12 +237,8 @@ class SimulatedWorkers(ProgramArm):
     def wait(self, seconds: float) -> None:
         self._sim.run(for_=seconds)
 
-    def settle(self, program: Program) -> None:
-        if self._is_redis and program.has(KillWorker):
-            self.wait(PATIENCE_S)  # what it had taken stays unacknowledged for an hour
-        else:
-            self._sim.run_until_idle(limit=PATIENCE_S)
-        self.wait(_NOTICED_S)
+    def settle(self) -> None:
+        self.wait(_SETTLED_S)
 
     def queues(self) -> dict[str, tuple[int, int]]:
         views = {name: self._sim.queue(name) for name in QUEUES}

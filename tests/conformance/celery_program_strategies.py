@@ -16,6 +16,7 @@ The main names are :func:`programs` and :func:`nth`.  What a program must not le
 - What is retried at once is for the queue with one slot.  In the other the next run can be over when the state RETRY
   of the first one is stored.
 - A task that is sent twice under one id is a plain one: both may run at once.
+- A task that exceeds its hard limit acknowledges failures: else its message keeps the only place in the prefetch.
 - Parts of the header of a chord return or fail.  One that is ignored or rejected leaves the chord waiting for ever, and
   Celery's ``chord_unlock`` asks for it every second.
 """
@@ -68,7 +69,7 @@ Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 
 _ALL: Final = (ALPHA, BETA, GAMMA)
 _WIDE: Final = (BETA, GAMMA)
-_ACKS: Final = ("early", "late", "lost")
+_TASKS: Final = ("early", "late", "lost", "kept")
 #: Long enough to be seen running and to be acted on.
 _VICTIM: Final = Sleep(2)
 _BLOCKER: Final = Sleep(1.5)
@@ -77,11 +78,16 @@ _AFTER_UPHEAVAL_S: Final = 4
 
 
 def promised_order(program: Program) -> list[str]:
-    """Return the jobs whose first runs have an order: what the client puts on the queue with one slot, without ETA."""
+    """Return the jobs whose first runs have an order: what the client puts on the queue with one slot.
+
+    Not those that wait for an ETA or for their rate limit: others overtake them.
+    """
     firsts = []
     for canvas in program.sent:
         first = canvas.parts[0] if isinstance(canvas, Chain) else canvas
-        if isinstance(first, Job) and first.queue == ALPHA and first.countdown_s is None and first.eta_s is None:
+        if not isinstance(first, Job) or first.queue != ALPHA or first.task == "paced":
+            continue
+        if first.countdown_s is None and first.eta_s is None:
             firsts.append(first.alias)
     return firsts
 
@@ -117,10 +123,10 @@ class _Pen:
         """Return so many turns."""
         return range(self.draw(st.integers(least, most)))
 
-    def job(self, deed: Deed, queues: tuple[str, ...], **options: Any) -> Job:
-        """Return a job with any acknowledgement."""
-        alias = next(self._names)
-        return Job(alias, deed, self.pick(*_ACKS), self.pick(*queues), **options)
+    def job(self, deed: Deed, queues: tuple[str, ...], *tasks: str, **options: Any) -> Job:
+        """Return a job of any task, or of one of these too."""
+        choices = [task for task in (*_TASKS, *tasks) if task != "kept" or deed != Limit("hard")]
+        return Job(next(self._names), deed, self.pick(*choices), self.pick(*queues), **options)
 
 
 # -- jobs -------------------------------------------------------------------------------------
@@ -167,7 +173,7 @@ def _part(pen: _Pen, queues: tuple[str, ...], *, is_sound: bool) -> Job:
         "immutable": pen.pick(False, False, True),
         "mark": pen.pick(None, None, "marked"),
     }
-    return pen.job(deed, queues, **options, **_callbacks(pen, queues))
+    return pen.job(deed, queues, "paced", **options, **_callbacks(pen, queues))
 
 
 def _callbacks(pen: _Pen, queues: tuple[str, ...]) -> dict[str, Any]:

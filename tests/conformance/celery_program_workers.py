@@ -73,7 +73,7 @@ class _RealWorkers(ProgramArm):
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def settle(self, program: Program) -> None:
+    def settle(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
         checks = 0
         while checks < _IDLE_CHECKS:

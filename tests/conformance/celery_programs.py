@@ -140,11 +140,11 @@ Deed: TypeAlias = Return | Fail | Sleep | Retry | AutoRetry | Reject | Ignore | 
 
 @dataclass(frozen=True)
 class Job:
-    """One call of a task.  ``ack`` names the task: see ``celery_program_app``."""
+    """One call of a task; ``celery_program_app`` has the options that the tasks differ by."""
 
     alias: str
     deed: Deed = Return()
-    ack: Literal["early", "late", "lost"] = "early"
+    task: Literal["early", "late", "lost", "kept", "paced"] = "early"
     queue: str = BETA
     countdown_s: float | None = None
     eta_s: float | None = None

@@ -72,6 +72,9 @@ _WRITTEN: Final = {
             Send(Job("c", queue=ALPHA)),
         )
     ),
+    "a replaced task and a lost child": Program(
+        (Send(Chain((Job("a", Replace(Job("b", task="late"))), Job("c", Die(), "lost"), Job("d")))),)
+    ),
 }
 
 
@@ -205,7 +208,7 @@ def test_difference_between_the_arms_is_told(tmp_path: Path) -> None:
     first = program.steps[0]
     assert isinstance(first, Send)
     assert isinstance(first.canvas, Job)
-    other = Program((Send(replace(first.canvas, ack="early")), *program.steps[1:]))
+    other = Program((Send(replace(first.canvas, task="early")), *program.steps[1:]))
     records = [_simulate("rabbitmq", each, tmp_path) for each in (program, other)]
     assert differences(promised_order(program), records[0], records[0]) == []
     told = [line.partition(":")[0] for line in differences(promised_order(program), *records)]
