@@ -29,3 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             metavar="N",
             help=f"generated programs of {what} for each broker ({default})",
         )
+    group.addoption("--celery-seed", type=int, default=1, metavar="N", help="seed of the programs of whole workers (1)")
+    group.addoption(
+        "--celery-shrink", action="store_true", help="shrink a program of whole workers that fails (minutes)"
+    )

@@ -6,10 +6,6 @@ The main names are :class:`SimulatedWorker` and :class:`RealWorker`; both have o
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -21,11 +17,10 @@ from celery import states
 import tqsim
 from tests.conformance.outcome_app import LIMITS, make_app
 from tests.conformance.rabbitmq_site import Site
+from tests.conformance.real_workers import RealWorkerProcess
 
 __all__ = ["Outcome", "RealWorker", "SimulatedWorker", "WorkerArm"]
 
-_ROOT: Final = Path(__file__).parents[2]
-_START_S: Final = 30.0
 #: A worker notices a dead child within five seconds, and the task after it is seen to run then.
 _PATIENCE_S: Final = 9.0
 _STEP_S: Final = 0.05
@@ -121,39 +116,24 @@ class RealWorker(WorkerArm):
         self._lock = site.shared()
         super().__init__(site.url, folder, queue)
         environment = {"OUTCOMES_BROKER": site.url, "OUTCOMES_FOLDER": str(folder), "OUTCOMES_QUEUE": queue}
-        self._environment = {**os.environ, **environment, "PYTHONPATH": str(_ROOT)}
-        self._starts = 0
-        self._process = self._start()
+        options = ["-c", "1", "--without-mingle"]
+        self._worker = RealWorkerProcess("tests.conformance.outcome_app", "w", folder, options, environment)
+        self._start()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._starts += 1
-        log = self.folder / f"log{self._starts}"
-        command = [sys.executable, "-m", "celery", "-A", "tests.conformance.outcome_app", "worker", "-c", "1"]
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                [*command, "-l", "INFO", "--without-mingle", "-n", f"w{self._starts}@{self.folder.name}"],
-                cwd=_ROOT, env=self._environment, stdout=file, stderr=file,
-            )  # fmt: skip
-        deadline = time.monotonic() + _START_S
-        while " ready." not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(_STEP_S)
-        return process
+    def _start(self) -> None:
+        self._worker.launch()
+        self._worker.await_ready()
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def kill_child(self) -> None:
-        children = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=True)
-        os.kill(int(children.stdout.split()[0]), signal.SIGKILL)
+        self._worker.kill_child()
 
     def restart(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._process = self._start()
+        self._worker.kill()
+        self._start()
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._worker.kill()
         self._lock.close()

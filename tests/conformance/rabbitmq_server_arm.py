@@ -30,7 +30,7 @@ from tests.conformance.rabbitmq_arms import (
 )
 from tests.conformance.rabbitmq_site import Site
 
-__all__ = ["ServerArm", "Site"]
+__all__ = ["ServerArm"]
 
 Answer = TypeVar("Answer")
 

@@ -23,6 +23,7 @@ class Chance:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self._turns: dict[str, int] = {}
         self._secret = hashlib.blake2b(f"tqsim:{seed}".encode(), digest_size=32).digest()
 
     def digest(self, key: str, size: int) -> bytes:
@@ -36,6 +37,12 @@ class Chance:
     def draws(self, *key: object) -> Draws:
         """Return the source of one drawer, such as a process or one attempt of a task."""
         return Draws(self, "/".join(map(str, key)))
+
+    def draws_anew(self, *key: object) -> Draws:
+        """Return the source of the next turn of one drawer, another one at each call."""
+        text = "/".join(map(str, key))
+        turn = self._turns[text] = self._turns.get(text, -1) + 1
+        return Draws(self, f"{text}/{turn}")
 
 
 class Draws:

@@ -88,7 +88,6 @@ class WorkerRuntime:
         self.hostname = hostname
         self._note = note
         self._cost_us = cost_us
-        self._runs: dict[str, int] = {}
         #: What runs now, by fiber: the process that runs it, the task's id and its delivery.
         self.active: dict[Fiber, tuple[Process, str, int]] = {}
 
@@ -180,11 +179,11 @@ class WorkerRuntime:
         return outcome
 
     def _draws_for(self, task_id: str, request: Any) -> Any:
-        """The source of chance of one attempt; a redelivery is another attempt."""
-        again = 0
-        if request["delivery_info"].get("redelivered"):
-            again = self._runs[task_id] = self._runs.get(task_id, 0) + 1
-        return self.kernel.chance.draws("task", task_id, request.get("retries") or 0, again)
+        """The source of chance of one attempt.
+
+        A redelivery is another attempt, and so is what has the id of a task that it replaces or repeats.
+        """
+        return self.kernel.chance.draws_anew("task", task_id, request.get("retries") or 0)
 
     def note_end(self, job: Job, child: Child, name: str, **fields: Any) -> None:
         """Write how a task ended that could not say so itself."""

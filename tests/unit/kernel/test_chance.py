@@ -61,3 +61,12 @@ def test_uuids_are_random_ones() -> None:
     value = Chance(7).draws("w").uuid4()
 
     assert (value.version, value.variant) == (4, uuid.RFC_4122)
+
+
+def test_each_turn_of_one_drawer_draws_other_numbers() -> None:
+    chance, same = Chance(7), Chance(7)
+    turns = [chance.draws_anew("task", "a").uuid4() for _ in range(3)]
+
+    assert len(set(turns)) == 3
+    assert same.draws_anew("task", "b").uuid4() not in turns
+    assert [same.draws_anew("task", "a").uuid4() for _ in range(3)] == turns
