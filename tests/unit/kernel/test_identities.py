@@ -152,9 +152,11 @@ def test_the_test_itself_and_foreign_threads_see_what_is_real() -> None:
             requests[number].wait()
             foreign.append(look())
             answers[number].set()
+        has_been_seen.wait()  # it is counted among the threads until then
 
     foreign: list[list[Any]] = []
     requests, answers = ([threading.Event() for _ in range(2)] for _ in range(2))
+    has_been_seen = threading.Event()
     thread = threading.Thread(target=look_on_request)
     thread.start()
     expected = look()
@@ -169,6 +171,7 @@ def test_the_test_itself_and_foreign_threads_see_what_is_real() -> None:
 
         run(simulation, "w1", ask)
     after = look()
+    has_been_seen.set()
     thread.join()
 
     assert inside == expected
