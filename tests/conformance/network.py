@@ -1,7 +1,7 @@
 """A network between a client and a real server that can be cut: :class:`RealNetwork`.
 
 The client is in a network namespace of its own, behind a router that can stop to forward; a relay brings
-what arrives to the server on loopback.  Needs Linux, root and ``ip`` (Debian: iproute2).
+what arrives to the server, which may listen on loopback only.  Needs Linux, root and ``ip`` (Debian: iproute2).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _FAR: Final = "198.19.{}.{}"
 
 
 class RealNetwork:
-    """Leads from a client's namespace to ``port`` on loopback; a context manager."""
+    """Leads from a client's namespace to the server at ``host`` and ``port``; a context manager."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, host: str, port: int) -> None:
+        self._server = (host, port)
         # Interfaces have names of at most 15 letters, and neither other tests nor the last one may have the same:
         # a namespace takes its time to go.
         self._stem = f"tq{os.getpid() % 1_000_000}n{next(_NUMBERS)}"
@@ -86,7 +86,7 @@ class RealNetwork:
         _ip("-n", self._client, "route", "add", "default", "via", _FAR.format(self._number, 1))
         _ip("route", "add", _FAR.format(self._number, 0) + "/24", "via", _NEAR.format(self._number, 2))
         self.mend()
-        self._relay = _Relay(self._host, self._port)
+        self._relay = _Relay(self._host, self._server)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -101,6 +101,11 @@ class RealNetwork:
             *(["netns", "del", name] for name in (self._client, self._router)),
         ):
             subprocess.run(["ip", *what], capture_output=True, check=False)
+
+    @property
+    def prefix(self) -> list[str]:
+        """What goes before a command that is to run where the client is."""
+        return ["ip", "netns", "exec", self._client]
 
     def run(self, body: Callable[[], None]) -> None:
         """Run ``body()`` where the client is, and raise what it raises."""
@@ -141,10 +146,10 @@ class RealNetwork:
 
 
 class _Relay:
-    """Accepts on a port, and brings everything to another one on loopback."""
+    """Accepts on a port of ``host``, and brings everything to ``server``."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._to = port
+    def __init__(self, host: str, server: tuple[str, int]) -> None:
+        self._server = server
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -156,7 +161,7 @@ class _Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self._to))
+            far = socket.create_connection(self._server)
             for sock in (near, far):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pairs.append((near, far))

@@ -26,12 +26,19 @@ class RealWorkerProcess:
     """A worker that can be killed and started again; ``folder`` keeps its logs and temporary files.
 
     ``options`` are those of ``celery worker``.  The worker is called ``name`` and the number of its start.
+    ``prefix`` goes before the command, as ``ip netns exec NAME`` does.
     """
 
     def __init__(
-        self, module: str, name: str, folder: Path, options: Sequence[str], environment: Mapping[str, str]
+        self,
+        module: str,
+        name: str,
+        folder: Path,
+        options: Sequence[str],
+        environment: Mapping[str, str],
+        prefix: Sequence[str] = (),
     ) -> None:
-        self._command = [sys.executable, "-m", "celery", "-A", module, "worker", "-l", "INFO", *options]
+        self._command = [*prefix, sys.executable, "-m", "celery", "-A", module, "worker", "-l", "INFO", *options]
         self._name = name
         self._folder = folder
         # A killed worker leaves its temporary files behind: these go with the folder.

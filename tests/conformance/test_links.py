@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any
 
 import kombu
 import pytest
@@ -25,8 +25,6 @@ from tests.conformance.network import RealNetwork
 from tests.conformance.rabbitmq_site import Site
 from tests.conformance.redis_server_arm import RealRedis
 from tqsim import faults
-
-_AMQP_PORT: Final = 5672
 
 
 class Net(ABC):
@@ -95,14 +93,14 @@ class SimulatedNet(Net):
 class RealNet(Net):
     """A router between the client and a real server."""
 
-    def __init__(self, network: RealNetwork, vhost: str, redis_port: int = 0) -> None:
+    def __init__(self, network: RealNetwork, amqp: str = "", redis_port: int = 0) -> None:
         self._network = network
         # A thread that is made here, and not by the client, is not where the client is.
         self._pool = ThreadPoolExecutor(1)
         self._pool.submit(lambda: None).result()
         self._url = f"redis://127.0.0.1:{redis_port}/0"
         host, port = network.address
-        self.amqp = f"amqp://guest:guest@{host}:{port}/{vhost}"
+        self.amqp = amqp.format(host=host, port=port)
         self.redis = f"redis://{host}:{port}/0"
 
     def run(self, body: Callable[[], None]) -> None:
@@ -136,8 +134,9 @@ def amqp_net(request: pytest.FixtureRequest) -> Iterator[Net]:
         return
     _require_network()
     site: Site = request.getfixturevalue("rabbitmq_site")
-    with RealNetwork(_AMQP_PORT) as network:
-        yield RealNet(network, "" if site.vhost == "/" else site.vhost)
+    amqp = site.url.replace(f"@{site.host}:{site.port}/", "@{host}:{port}/")
+    with RealNetwork(site.host, site.port) as network:
+        yield RealNet(network, amqp)
 
 
 @pytest.fixture(params=["simulation", pytest.param("server", marks=pytest.mark.conformance)])
@@ -151,8 +150,8 @@ def redis_net(request: pytest.FixtureRequest) -> Iterator[Net]:
     missing = RealRedis.missing()
     if missing is not None:
         pytest.skip(missing)
-    with RealRedis() as server, RealNetwork(server.port) as network:
-        yield RealNet(network, "", server.port)
+    with RealRedis() as server, RealNetwork("127.0.0.1", server.port) as network:
+        yield RealNet(network, redis_port=server.port)
 
 
 def _require_network() -> None:

@@ -210,13 +210,13 @@ class SimulatedConnection:
         if self._heartbeats.is_missed:
             raise ConnectionForced(_MISSED)
 
-    def attend(self) -> float:
-        """Return the heartbeat to an event loop that promises to keep it up while it turns.
+    def attend(self, rate: float) -> float:
+        """Return the heartbeat to an event loop that promises to look after it while it turns, ``rate`` times each.
 
         The loop's own ticks are left out, because they cost and change nothing: it is silent when its
         process is busy with something else (:attr:`Process.on_busy`).
         """
-        self._heartbeats.attend()
+        self._heartbeats.attend(rate)
         return self.heartbeat
 
     # -- what a link does to a connection -----------------------------------------------------

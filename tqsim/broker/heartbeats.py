@@ -17,15 +17,16 @@ from tqsim.kernel.processes import Process
 
 __all__ = ["Heartbeats"]
 
-#: Celery looks twice per heartbeat (celery/worker/loops.py, ``hbrate``).
-_RATE: Final = 2
+#: The look after a heartbeat was sent only takes note of that.
+_SENDS_AT: Final = 2
 
 
 class Heartbeats:
     """The heartbeats that ``process`` sends to ``peer``; ``heartbeat_s`` 0 stands for none.
 
-    While nothing arrives, ``send()`` is called at each look of the event loop that attends to them, and
-    ``give_up()`` when nothing has come for two heartbeats (amqp/connection.py, ``heartbeat_tick``).
+    While nothing arrives, ``send()`` is called at every second look of the event loop that attends to them,
+    which is how often ``heartbeat_tick`` sends one over an idle connection (amqp/connection.py; seen in the log of
+    a real worker), and ``give_up()`` when nothing has come for two heartbeats.
     """
 
     def __init__(
@@ -40,7 +41,8 @@ class Heartbeats:
         self._loop = loop
         self._process = process
         self._peer = peer
-        self._look_us = round(heartbeat_s * MICROSECONDS_PER_SECOND) // _RATE
+        self._heartbeat_us = round(heartbeat_s * MICROSECONDS_PER_SECOND)
+        self._look_us = 0
         self._send = send
         self._give_up = give_up
         self._attended_us: int | None = None
@@ -49,27 +51,28 @@ class Heartbeats:
         self._timer: Timer | None = None
         self._tell()
 
-    def attend(self) -> None:
-        """An event loop sends them from now on, while it turns (:attr:`Process.on_busy`)."""
-        if self._look_us and self._attended_us is None:
+    def attend(self, rate: float) -> None:
+        """An event loop looks after them from now on, ``rate`` times each, while it turns (:attr:`Process.on_busy`)."""
+        if self._heartbeat_us and self._attended_us is None:
+            self._look_us = round(self._heartbeat_us / rate)
             self._attended_us = self._loop.now_us
             self._process.on_busy.append(self._on_busy)
             self._tell()
 
     def use(self) -> None:
         """The client has sent something else: that counts too."""
-        if self._look_us and self._attended_us is None:
+        if self._heartbeat_us and self._attended_us is None:
             self._tell()
 
     @property
     def is_missed(self) -> bool:
         """Whether nothing has come for more than two heartbeats."""
         since_us = self._silent_since_us
-        return since_us is not None and self._loop.now_us > since_us + 2 * _RATE * self._look_us
+        return since_us is not None and self._loop.now_us > since_us + 2 * self._heartbeat_us
 
     def set_cut(self, is_cut: bool) -> None:
         """Nothing arrives from now on, or something does again."""
-        if not self._look_us or is_cut == (self._silent_since_us is not None):
+        if not self._heartbeat_us or is_cut == (self._silent_since_us is not None):
             return
         self._silent_since_us = self._loop.now_us if is_cut else None
         self._tell()
@@ -98,13 +101,16 @@ class Heartbeats:
             self._timer = None
         if self._attended_us is None or self._silent_since_us is None:
             return
-        looks = (self._loop.now_us - self._attended_us) // self._look_us
-        self._timer = self._loop.agenda.call_at(self._attended_us + (looks + 1) * self._look_us, self._look)
+        looks = (self._loop.now_us - self._attended_us) // self._look_us + 1
+        self._timer = self._loop.agenda.call_at(
+            self._attended_us + looks * self._look_us, lambda: self._look(sends=looks % _SENDS_AT == 0)
+        )
 
-    def _look(self) -> None:
+    def _look(self, *, sends: bool) -> None:
         self._timer = None
         if self.is_missed:
             self._give_up()
             return
-        self._send()
+        if sends:
+            self._send()
         self._set_timer()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import kombu.transport
+from celery import current_app
 from kombu.transport import pyamqp
 
 from tqsim.broker.connection import SimulatedConnection
@@ -37,7 +38,7 @@ def transport_class(kernel: Kernel, server: Server, links: Links) -> type:
 
         def get_heartbeat_interval(self, connection: SimulatedConnection) -> float:
             """An event loop asks, before it begins to tick (celery/worker/loops.py)."""
-            return connection.attend()
+            return connection.attend(current_app.conf.broker_heartbeat_checkrate)
 
         def establish_connection(self) -> Any:
             client: Any = self.client
