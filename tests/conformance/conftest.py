@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.conformance.rabbitmq_machine_arm import MachineArm
 from tests.conformance.rabbitmq_server_arm import ServerArm
 from tests.conformance.rabbitmq_site import Site
 from tests.conformance.redis_server_arm import RealRedis
+
+_PATIENCE_S: Final = 600
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -24,6 +27,22 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"rabbitmq: {Site.described()}",
         "redis: servers of our own" if redis is None else f"redis: skipped, because {redis}",
     ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what came out otherwise once on a real server, and not when it was tried again."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "by chance":
+                terminalreporter.section(f"once otherwise: {report.nodeid}")
+                terminalreporter.write_line(text)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give time to tests on real servers: one that changes a setting waits until the others have come to an end."""
+    for item in items:
+        if item.get_closest_marker("conformance") is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_PATIENCE_S))
 
 
 @pytest.fixture(scope="session")
