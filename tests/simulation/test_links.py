@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import kombu
 import pytest
 
 import tqsim
@@ -204,6 +205,45 @@ def test_a_server_that_has_forgotten_the_connection_resets_it() -> None:
         connection.collect()
 
 
+def test_an_idle_worker_finds_out_by_its_heartbeat_that_the_server_has_forgotten_it() -> None:
+    """The next thing that it sends is answered with a reset: no task need come."""
+    app = _app(worker_enable_remote_control=False, broker_heartbeat=10)
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=1)
+        sim.run(for_=1)
+        sim.faults.add(faults.half_open("w1", at=0, lost_by="server"))
+        sim.run(for_=20)
+        opened = [moment.at for moment in sim.history.moments if moment.name == "connection.opened"]
+        assert opened == [0, pytest.approx(6.7, abs=0.1)]
+        result = app.tasks["work"].delay(1)
+        sim.run_until_idle(limit="1m")
+        assert sim.history.task(result.id).attempts[0].outcome == "succeeded"
+
+
+@pytest.mark.parametrize("at_ms", range(100, 1300, 100))
+def test_a_reset_at_the_start_is_one_loss(at_ms: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Epoll forgets a descriptor that is closed: the old connection's reader is never called again."""
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=2)
+        sim.faults.add(faults.latency(delay="30ms"))
+        sim.faults.add(faults.connection_reset("w1", at=at_ms / 1_000))
+        sim.run(for_="5s")
+    losses = [record for record in caplog.records if "Connection to broker lost" in record.message]
+    assert len(losses) <= 1
+
+
+def test_publishing_over_a_cut_link_fails_when_the_time_for_connecting_is_over() -> None:
+    """Kombu tries no second time, because the clock is past the end (kombu/utils/functional.py)."""
+    app = _app(broker_connection_timeout=4)
+    with tqsim.Simulation(app) as sim:
+        sim.faults.add(faults.partition("test"))
+        begin = sim.elapsed
+        with pytest.raises(kombu.exceptions.OperationalError, match="timed out"):
+            app.tasks["work"].delay(1)
+        assert sim.elapsed - begin == pytest.approx(4, abs=0.1)
+
+
 def test_connecting_over_a_cut_link_times_out() -> None:
     app = _app(broker_connection_timeout=4)
     with tqsim.Simulation(app) as sim:
@@ -212,7 +252,7 @@ def test_connecting_over_a_cut_link_times_out() -> None:
         begin = sim.elapsed
         with pytest.raises(TimeoutError, match="timed out"):
             app.connection().transport.establish_connection()
-        assert sim.elapsed - begin == 4
+        assert sim.elapsed - begin == pytest.approx(4)
 
 
 def test_opening_a_connection_takes_four_round_trips() -> None:

@@ -246,8 +246,8 @@ class SimulatedConnection:
         self._peer.abort()
 
     def on_change(self) -> None:
-        """Take note that the cable was cut, or mended."""
-        self._heartbeats.set_cut(self._distance is not None and self._distance.cable.is_cut)
+        """Take note that the cable was cut or mended, or that the server has forgotten it."""
+        self._heartbeats.set_deaf(self._distance is not None and self._distance.cable.is_deaf)
 
     def _beat(self) -> None:
         if self._distance is not None and not self._distance.is_broken:

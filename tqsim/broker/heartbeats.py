@@ -24,7 +24,7 @@ _SENDS_AT: Final = 2
 class Heartbeats:
     """The heartbeats that ``process`` sends to ``peer``; ``heartbeat_s`` 0 stands for none.
 
-    While nothing arrives, ``send()`` is called at every second look of the event loop that attends to them,
+    While nothing is heard, ``send()`` is called at every second look of the event loop that attends to them,
     which is how often ``heartbeat_tick`` sends one over an idle connection (amqp/connection.py; seen in the log of
     a real worker), and ``give_up()`` when nothing has come for two heartbeats.
     """
@@ -70,11 +70,11 @@ class Heartbeats:
         since_us = self._silent_since_us
         return since_us is not None and self._loop.now_us > since_us + 2 * self._heartbeat_us
 
-    def set_cut(self, is_cut: bool) -> None:
-        """Nothing arrives from now on, or something does again."""
-        if not self._heartbeat_us or is_cut == (self._silent_since_us is not None):
+    def set_deaf(self, is_deaf: bool) -> None:
+        """Nothing is heard from now on, or something is again."""
+        if not self._heartbeat_us or is_deaf == (self._silent_since_us is not None):
             return
-        self._silent_since_us = self._loop.now_us if is_cut else None
+        self._silent_since_us = self._loop.now_us if is_deaf else None
         self._tell()
         self._set_timer()
 

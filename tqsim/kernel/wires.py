@@ -41,10 +41,12 @@ class Wire:
     ``sleeper`` is set where a poller with nothing else to do may sleep through answers of nothing.
     """
 
-    __slots__ = ("_waiting", "is_readable", "number", "pollers", "sleeper")
+    __slots__ = ("_waiting", "is_open", "is_readable", "number", "pollers", "sleeper")
 
     def __init__(self, number: int, is_readable: Callable[[], bool], loop: Loop) -> None:
         self.number = number
+        #: A poller forgets one that is closed, as epoll does (epoll(7), Q6).
+        self.is_open = True
         self.is_readable = is_readable
         self.pollers: list[Poller] = []
         self.sleeper: Sleeper | None = None
@@ -89,4 +91,5 @@ class Wires:
 
     def drop(self, wire: Wire) -> None:
         """Forget a wire that is closed."""
+        wire.is_open = False
         self._by_number.pop(wire.number, None)

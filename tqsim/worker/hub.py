@@ -202,7 +202,10 @@ class _Poller:
 
     def _ready(self) -> list[tuple[int, int]]:
         result = []
-        for number, wire in self._wires.items():
+        for number, wire in list(self._wires.items()):
+            if not wire.is_open:
+                self.unregister(number)
+                continue
             flags = self._flags[number]
             if flags & READ and wire.is_readable():
                 result.append((number, READ))

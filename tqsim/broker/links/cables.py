@@ -43,7 +43,7 @@ class End(Protocol):
         """Let the server find that the client is gone."""
 
     def on_change(self) -> None:
-        """Take note that the cable was cut, or mended."""
+        """Take note that the cable was cut or mended, or that the server has forgotten it."""
 
 
 class Cable:
@@ -67,6 +67,11 @@ class Cable:
     def is_cut(self) -> bool:
         """Whether nothing arrives at present."""
         return self._is_severed or self._links.is_cut(self._end.process)
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nothing that the client sends is heard by the server."""
+        return self._has_forgotten or self.is_cut
 
     @property
     def is_clear(self) -> bool:
@@ -116,6 +121,7 @@ class Cable:
         self._has_forgotten = True
         self._down.clear()
         self._tell_server()
+        self._end.on_change()
 
     def look_again(self) -> None:
         """The link has changed."""

@@ -97,11 +97,20 @@ class Links:
             delay_us = again_us - self.loop.now_us + self.draw_delay_us(process) + self.draw_delay_us(process)
             self.loop.sleep(min(delay_us, left_us))
             if delay_us > left_us:
+                self._end_late()
                 raise _timed_out(timeout_us)
 
     def _wait(self, left_us: int, timeout_us: int | None) -> None:
         if left_us <= 0 or self._waiting.wait(f"an answer from the {self._servers[0]}", left_us) is TIMED_OUT:
+            self._end_late()
             raise _timed_out(timeout_us)
+
+    def _end_late(self) -> None:
+        """A timeout is noticed after it, and whoever asks whether its time is over must find that it is.
+
+        kombu asks for ``time() > end`` before it tries once more (kombu/utils/functional.py, ``retry_over_time``).
+        """
+        self.loop.sleep(1)
 
     # -- what cables ask ----------------------------------------------------------------------
 

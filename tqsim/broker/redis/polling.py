@@ -71,7 +71,7 @@ def poller_class(kernel: Kernel) -> type:
         def _ready(self) -> list[tuple[int, int]]:
             result = []
             for number, wire in list(self._wires.items()):
-                if kernel.wires.get(number) is None:
+                if not wire.is_open:
                     self.unregister(number)
                     continue
                 flags = self._flags[number]
