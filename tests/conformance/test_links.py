@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 import kombu
 import pytest
@@ -25,6 +25,11 @@ from tests.conformance.network import RealNetwork
 from tests.conformance.rabbitmq_site import Site
 from tests.conformance.redis_server_arm import RealRedis
 from tqsim import faults
+
+
+#: A real socket looks for a timeout when it would send again, which depends on how quick answers were before:
+#: 1.3 s for one second on an idle machine, 5.3 s were seen on a busy one.
+_LATEST_S: Final = 8.0
 
 
 class Net(ABC):
@@ -171,7 +176,7 @@ def _publish(channel: Any, queue: str) -> None:
 
 
 def _publish_on_and_on(channel: Any, queue: str) -> None:
-    for _ in range(60):
+    for _ in range(160):
         _publish(channel, queue)
         time.sleep(0.05)
 
@@ -185,7 +190,7 @@ def test_publishing_into_a_cut_fails_only_later(amqp_net: Net) -> None:
         begin = time.monotonic()
         with pytest.raises(BrokenPipeError, match="Broken pipe"):
             _publish_on_and_on(channel, queue)
-        assert 0.9 <= time.monotonic() - begin <= 2
+        assert 0.9 <= time.monotonic() - begin <= _LATEST_S
         connection.collect()
         amqp_net.mend()
 
@@ -200,8 +205,10 @@ def test_what_was_sent_into_a_short_cut_arrives(amqp_net: Net) -> None:
         time.sleep(0.5)
         amqp_net.mend()
         begin = time.monotonic()
+        channel.queue_declare(queue, passive=True)
+        assert time.monotonic() - begin < _LATEST_S
+        time.sleep(0.3)  # a queue counts before it takes in what was sent before (rabbit_amqqueue_process.erl)
         assert channel.queue_declare(queue, passive=True).message_count == 1
-        assert time.monotonic() - begin < 1
         connection.close()
 
     amqp_net.run(body)
@@ -214,7 +221,7 @@ def test_a_question_into_a_cut_times_out(amqp_net: Net) -> None:
         begin = time.monotonic()
         with pytest.raises(TimeoutError, match=r"\[Errno 110\] Connection timed out"):
             channel.queue_declare(queue, passive=True)
-        assert 0.9 <= time.monotonic() - begin <= 2
+        assert 0.9 <= time.monotonic() - begin <= _LATEST_S
         amqp_net.mend()
         connection.collect()
 
@@ -228,7 +235,7 @@ def test_a_reader_is_told_of_a_timeout_once_and_then_of_the_end(amqp_net: Net) -
         connection, channel, queue = _connected(amqp_net)
         amqp_net.cut()
         _publish(channel, queue)
-        time.sleep(2)
+        time.sleep(_LATEST_S)
         with pytest.raises(TimeoutError, match=r"\[Errno 110\] Connection timed out"):
             connection.drain_events(timeout=0.1)
         with pytest.raises(OSError, match="Server unexpectedly closed connection"):
@@ -294,7 +301,7 @@ def test_a_silent_connection_is_given_up_when_its_probes_are_not_answered(amqp_n
         begin = time.monotonic()
         with pytest.raises(TimeoutError, match=r"\[Errno 110\] Connection timed out"):
             connection.drain_events()
-        assert 1 <= time.monotonic() - begin <= 4
+        assert 1 <= time.monotonic() - begin <= _LATEST_S
         amqp_net.mend()
         connection.collect()
 

@@ -143,6 +143,7 @@ def test_a_channel_wide_prefetch_that_comes_later_limits_nothing(arm: Arm, is_si
     lane.consume(queue, "a")
     lane.qos(1, shared=True)
     lane.send(queue, *range(3))
+    arm.wait(300)  # until its log is written
     assert lane.bodies("a") == "0 1 2"
 
 

@@ -294,6 +294,37 @@ def test_a_memory_alarm_blocks_whoever_publishes() -> None:
         assert [sim.history.task(result.id).attempts[0].started for result in results] == [31, 32]
 
 
+def test_alarms_that_overlap_end_with_the_last() -> None:
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w1", concurrency=1)
+        sim.run(for_=1)
+        sim.faults.add(faults.memory_alarm(at=0, for_=100))
+        sim.faults.add(faults.memory_alarm(at=0, for_=10))
+        sim.run(for_=20)
+        result = app.tasks["work"].delay(1)
+        sim.run_until_idle()
+        assert sim.history.task(result.id).attempts[0].started == 101
+
+
+def test_a_silent_connection_is_given_up_whatever_happens_to_others() -> None:
+    """Its keep-alive counts from the cut (60 s, and 10 s for a probe), and not from the last change of any link."""
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        sim.worker("w2", concurrency=1)
+        connection = app.connection()
+        connection.connect()
+        sim.faults.add(faults.partition("test"))
+        begin = sim.elapsed
+        for _ in range(5):
+            sim.faults.add(faults.latency("w2", delay="1ms", for_=1))
+            sim.run(for_=10)
+        with pytest.raises(TimeoutError, match=r"\[Errno 110\] Connection timed out"):
+            connection.drain_events(timeout=500)
+        assert sim.elapsed - begin == 70
+        connection.collect()
+
+
 def test_a_crash_loses_what_was_not_on_disk() -> None:
     """Persistent messages are on disk after 200 ms (``tqsim.broker.rabbitmq.disk``)."""
     app = _app()

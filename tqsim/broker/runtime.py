@@ -29,6 +29,7 @@ class BrokerRuntime:
         self._kernel = kernel
         self._deadline: Any = None
         self._stops = 0
+        self._alarms = 0
         #: Between every process and the server.
         self.links = Links(kernel, "broker")
         self.server = Server(
@@ -88,8 +89,12 @@ class BrokerRuntime:
             self.server.start()
 
     def alarm(self, is_raised: bool) -> None:
-        """Raise the server's memory alarm, or end it (:meth:`tqsim.broker.rabbitmq.Server.alarm`)."""
-        self.server.alarm(is_raised)
+        """Raise the server's memory alarm, or end it once it was ended as often as it was raised.
+
+        See :meth:`tqsim.broker.rabbitmq.Server.alarm`.
+        """
+        self._alarms = max(0, self._alarms + (1 if is_raised else -1))
+        self.server.alarm(self._alarms > 0)
 
     def require(self, verb: str) -> None:
         """Nothing that can be asked of RabbitMQ is missing."""

@@ -263,11 +263,11 @@ class Kernel:
     @contextmanager
     def in_the_name_of(self, process: Process) -> Iterator[None]:
         """What happens in the block is what ``process`` has asked for before."""
-        self._asking = process
+        before, self._asking = self._asking, process
         try:
             yield
         finally:
-            self._asking = None
+            self._asking = before
 
     @property
     def speaker(self) -> Process:

@@ -59,6 +59,7 @@ class Cable:
         #: Whether the client's socket is closed or broken: what arrives there is answered with a reset.
         self.is_client_gone = False
         self._timers: list[Timer] = []
+        self._timed = ""
         loop = links.loop
         self._up = Way(loop, self, self._client.gives_up_us, self._client_gives_up)
         self._down = Way(loop, self, self._server.gives_up_us, self._server_gives_up)
@@ -124,7 +125,18 @@ class Cable:
         self._end.on_change()
 
     def look_again(self) -> None:
-        """The link has changed."""
+        """The link has changed, or another one has."""
+        self._set_timers()
+        self._up.look_again()
+        self._down.look_again()
+        self._end.on_change()
+
+    def _set_timers(self) -> None:
+        """Count how long an end has been silent, or when the server next asks: from the change on, and not anew."""
+        state = "cut" if self.is_cut else "left" if self.is_client_gone else ""
+        if state == self._timed:
+            return
+        self._timed = state
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
@@ -133,9 +145,6 @@ class Cable:
             self._call_later(self._server.silence_us, self._server_gives_up)
         elif self.is_client_gone:
             self._call_later(self._server.probe_us, lambda: self.to_client(_nothing))
-        self._up.look_again()
-        self._down.look_again()
-        self._end.on_change()
 
     def _call_later(self, delay_us: int | None, action: Callable[[], None]) -> None:
         if delay_us is not None:

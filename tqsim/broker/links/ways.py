@@ -58,6 +58,7 @@ class Way:
         self._parcels: deque[_Parcel] = deque()
         self._last_due_us = 0
         self._timer: Timer | None = None
+        self._cut_us: int | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -82,6 +83,10 @@ class Way:
 
     def look_again(self) -> None:
         """The medium has changed: what could not arrive is sent again, and what could waits."""
+        if not self._medium.is_cut:
+            self._cut_us = None
+        elif self._cut_us is None:
+            self._cut_us = self._loop.now_us
         if not self._parcels:
             return
         now_us = self._loop.now_us
@@ -107,7 +112,9 @@ class Way:
         head = self._parcels[0]
         agenda = self._loop.agenda
         if self._medium.is_cut:
-            self._timer = agenda.call_at(head.sent_us + self._give_up_us, self._give_up)
+            # What was under way when the cut came was as good as acknowledged until then.
+            since_us = max(head.sent_us, self._cut_us or 0)
+            self._timer = agenda.call_at(since_us + self._give_up_us, self._give_up)
         else:
             self._timer = agenda.call_at(head.due_us, self._arrive)
 

@@ -126,3 +126,17 @@ def test_what_is_cleared_never_arrives() -> None:
     way.clear()
     world.run(20)
     assert world.notes == []
+
+
+def test_what_is_under_way_when_the_cut_comes_is_given_up_from_then_on() -> None:
+    world, medium = World(), FakeMedium([5_000 * _MS])
+    way = _way(world, medium, give_up_ms=1_000)
+    way.send(lambda: world.note("a"))
+    world.run(3_000)
+    medium.is_cut = True
+    way.look_again()
+    world.run(3_100)
+    medium.is_cut = False
+    way.look_again()
+    world.run(9_000)
+    assert world.notes == [(5_000, "a")]
