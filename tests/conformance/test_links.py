@@ -26,7 +26,6 @@ from tests.conformance.rabbitmq_site import Site
 from tests.conformance.redis_server_arm import RealRedis
 from tqsim import faults
 
-
 #: A real socket looks for a timeout when it would send again, which depends on how quick answers were before:
 #: 1.3 s for one second on an idle machine, 5.3 s were seen on a busy one.
 _LATEST_S: Final = 8.0

@@ -304,7 +304,7 @@ def test_a_publisher_waits_for_the_end_of_a_memory_alarm() -> None:
 def test_a_wrong_profile_is_named() -> None:
     with pytest.raises(tqsim.UsageError) as wrong:
         tqsim.RabbitMQ(version="2.8")
-    assert str(wrong.value) == "version='2.8' is not simulated; expected one of 3.10, 3.12, 3.13, 4.0, 4.1."
+    assert str(wrong.value) == "version='2.8' is not simulated; expected one of 3.10, 3.12, 3.13, 4.0, 4.1, 4.3."
     with pytest.raises(tqsim.UsageError, match="consumer_timeout=-1 is negative"):
         tqsim.RabbitMQ(consumer_timeout=-1)
 

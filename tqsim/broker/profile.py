@@ -29,8 +29,8 @@ _VERSION: Final = re.compile(r"\d+(\.\d+)*")
 class RabbitMQ:
     """A RabbitMQ server with classic and quorum queues.
 
-    ``version`` selects the rules; "3.10" is what the rules were measured on, and "3.12", "3.13", "4.0" and
-    "4.1" differ where RabbitMQ's documentation says so.  ``consumer_timeout`` is the server's setting of
+    ``version`` selects the rules; "3.10" is what the rules were measured on, and "3.12", "3.13", "4.0",
+    "4.1" and "4.3" differ where RabbitMQ's documentation says so.  ``consumer_timeout`` is the server's setting of
     that name, how long a delivery may stay unacknowledged: a duration, or None for ever.
     ``channel_tick_interval`` is how often a channel looks for such deliveries.
 

@@ -133,9 +133,11 @@ class Channel(Publishing):
         ``global_=False``: the limit of each consumer that joins this channel *from now on*.
         ``global_=True``: one limit shared by all consumers of the channel, at once.  Both can hold,
         but only set in this order: on 3.10, ``global_=False`` also lifts the channel's (measured).
+        Since 4.3 ``global_=True`` is taken as ``False`` (``rabbit_channel.erl``, not measured).
         """
         if prefetch_size:
             raise refuse(refusals.NOT_IMPLEMENTED, f"prefetch_size!=0 ({prefetch_size})")
+        global_ = global_ and not self._context.settings.denies_deprecated
         if not global_:
             self._prefetch = prefetch_count
         self.window.set_limit(prefetch_count if global_ else 0)

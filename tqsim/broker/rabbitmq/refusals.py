@@ -18,6 +18,7 @@ __all__ = [
     "CHANNEL_ERROR",
     "COMMAND_INVALID",
     "CONNECTION_FORCED",
+    "INTERNAL_ERROR",
     "NOT_ALLOWED",
     "NOT_FOUND",
     "NOT_IMPLEMENTED",
@@ -48,6 +49,7 @@ COMMAND_INVALID: Final = 503
 CHANNEL_ERROR: Final = 504
 NOT_ALLOWED: Final = 530
 NOT_IMPLEMENTED: Final = 540
+INTERNAL_ERROR: Final = 541
 
 _NAMES: Final = {
     CONNECTION_FORCED: "CONNECTION_FORCED",
@@ -59,6 +61,7 @@ _NAMES: Final = {
     CHANNEL_ERROR: "CHANNEL_ERROR",
     NOT_ALLOWED: "NOT_ALLOWED",
     NOT_IMPLEMENTED: "NOT_IMPLEMENTED",
+    INTERNAL_ERROR: "INTERNAL_ERROR",
 }
 
 # AMQP 0-9-1 calls these soft errors: they end one channel.  Every other code ends the connection.

@@ -13,7 +13,7 @@ from tqsim.errors import UsageError
 
 __all__ = ["VERSIONS", "Settings"]
 
-VERSIONS: Final = ("3.10", "3.12", "3.13", "4.0", "4.1")
+VERSIONS: Final = ("3.10", "3.12", "3.13", "4.0", "4.1", "4.3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,11 @@ class Settings:
     def full_version(self) -> str:
         """What the server tells clients: with a patch level, 3.10.8 being the one that was measured."""
         return "3.10.8" if self.version == "3.10" else f"{self.version}.0"
+
+    @property
+    def denies_deprecated(self) -> bool:
+        """Whether the deprecated features that tqsim knows are off: release notes of 4.3, not measured."""
+        return self.number >= (4, 3)
 
     @property
     def number(self) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ from tqsim.broker.rabbitmq.quorum import QuorumQueue
 from tqsim.broker.rabbitmq.refusals import (
     ACCESS_REFUSED,
     COMMAND_INVALID,
+    INTERNAL_ERROR,
     PRECONDITION_FAILED,
     Refusal,
     default_exchange,
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 
 __all__ = ["VirtualHost"]
 
+#: What RabbitMQ 4.3 says (its release notes, and what its users report; not measured).
+_TRANSIENT: Final = (
+    "Feature `transient_nonexcl_queues` is deprecated.\nBy default, this feature is not permitted anymore."
+)
 _RESERVED: Final = "amq."
 
 
@@ -164,6 +169,8 @@ class VirtualHost:
             assert_equivalent(found.place, found.arguments, arguments, compared_arguments(found.arguments))
             found.look()
             return found
+        if not durable and not exclusive and self._context.settings.denies_deprecated:
+            raise refuse(INTERNAL_ERROR, _TRANSIENT)
         if name.startswith(_RESERVED):
             raise refuse(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
         is_quorum = arguments.get("x-queue-type") == "quorum"

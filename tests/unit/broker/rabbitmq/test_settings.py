@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.broker.rabbitmq.worlds import World, publish
-from tqsim.broker.rabbitmq import Channel, ChannelClosed, Settings
+from tqsim.broker.rabbitmq import Channel, ChannelClosed, Deliver, Refusal, Settings
 from tqsim.errors import UsageError
 
 _QUORUM: dict[str, object] = {"x-queue-type": "quorum"}
@@ -25,7 +25,7 @@ def test_the_version_is_told_with_a_patch_level() -> None:
 def test_an_unknown_version_is_a_usage_error() -> None:
     with pytest.raises(UsageError) as unsupported:
         Settings(version="3.9")
-    assert str(unsupported.value) == "version='3.9' is not simulated; expected one of 3.10, 3.12, 3.13, 4.0, 4.1."
+    assert str(unsupported.value) == "version='3.9' is not simulated; expected one of 3.10, 3.12, 3.13, 4.0, 4.1, 4.3."
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
@@ -90,3 +90,35 @@ def test_the_last_death_is_named_since_3_13() -> None:
         assert got is not None
         found.append(got.message.headers.get("x-last-death-queue"))
     assert found == [None, "q"]
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+@pytest.mark.parametrize(("version", "delivered"), [("4.1", 1), ("4.3", 2)])
+def test_a_prefetch_of_the_channel_is_one_of_its_consumers_since_4_3(version: str, delivered: int, kind: str) -> None:
+    """``rabbit_channel.erl``, ``basic.qos`` where ``global_qos`` is not permitted: two consumers have one each."""
+    world = World(Settings(version=version))
+    channel = world.channel()
+    channel.queue_declare("q", durable=True, arguments={"x-queue-type": kind})
+    publish(channel, "q", "1", "2", "3")
+    channel.basic_qos(1, global_=True)
+    if kind == "quorum" and version == "4.1":
+        with pytest.raises(Refusal, match="does not support global qos"):
+            channel.basic_consume("q", "a")
+        return
+    for tag in ("a", "b"):
+        channel.basic_consume("q", tag)
+    assert len([event for event in channel.connection.outbox if isinstance(event, Deliver)]) == delivered
+
+
+@pytest.mark.parametrize("version", ["4.1", "4.3"])
+def test_a_transient_queue_must_be_exclusive_since_4_3(version: str) -> None:
+    world = World(Settings(version=version))
+    channel = world.channel()
+    channel.queue_declare("mine", exclusive=True)
+    if version == "4.1":
+        assert channel.queue_declare("q").queue == "q"
+        return
+    with pytest.raises(Refusal) as refused:
+        channel.queue_declare("q")
+    assert (refused.value.code, refused.value.scope) == (541, "connection")
+    assert refused.value.text.startswith("INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.")
