@@ -176,6 +176,28 @@ def test_countdowns_travel_through_native_delayed_delivery() -> None:
         }  # fmt: skip
 
 
+@pytest.mark.skipif(kombu.VERSION < (5, 7), reason="kombu asks for a prefetch of its consumers on RabbitMQ 4 since 5.7")
+@pytest.mark.parametrize(("version", "state"), [("3.13", "SUCCESS"), ("4.0", "PENDING"), ("4.3", "PENDING")])
+def test_tasks_with_an_eta_fill_the_prefetch_for_good_on_rabbitmq_4(version: str, state: str) -> None:
+    """kombu/transport/pyamqp.py, qos_semantics_matches_spec: what is added for ETAs reaches no consumer of before."""
+    app = make_app()
+
+    @app.task(name="work")
+    def work() -> None:
+        """Do nothing."""
+
+    with tqsim.Simulation(app, broker=tqsim.RabbitMQ(version=version)) as sim:
+        sim.worker("w1", concurrency=1, prefetch_multiplier=1)
+        sim.run(for_=1)
+        for _ in range(3):
+            work.apply_async(countdown=100)
+        result = work.delay()
+        sim.run(for_=30)
+        assert result.state == state
+        sim.run_until_idle()
+        assert result.state == "SUCCESS"
+
+
 # --- time ----------------------------------------------------------------------------------------
 
 
