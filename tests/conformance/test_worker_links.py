@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,15 @@ from tqsim import faults
 _OPTIONS: Final = ("-c", "1", "--without-mingle", "--without-gossip", "--without-heartbeat")
 #: The worker's socket has given up by then, and the broker has not.
 _CUT_S: Final = 25.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is chosen of a worker."""
+
+    has_control: bool = True
+    heartbeat_s: int = 20
+    pool: str = "prefork"
 
 
 class LinkedWorker(ABC):
@@ -58,11 +68,11 @@ class LinkedWorker(ABC):
 class SimulatedLinkedWorker(LinkedWorker):
     """A worker of tqsim."""
 
-    def __init__(self, sim: tqsim.Simulation, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def __init__(self, sim: tqsim.Simulation, app: Any, pool: str, caplog: pytest.LogCaptureFixture) -> None:
         self.app = app
         self._sim = sim
         self._caplog = caplog
-        self._worker = sim.worker("w1", concurrency=1)
+        self._worker = sim.worker("w1", concurrency=1, pool=pool)
         self._cut: Any = None
 
     def wait(self, seconds: float) -> None:
@@ -86,14 +96,20 @@ class SimulatedLinkedWorker(LinkedWorker):
 class RealLinkedWorker(LinkedWorker):
     """A worker in a process of its own, behind a router."""
 
-    def __init__(self, network: RealNetwork, site: Site, folder: Path, has_control: bool) -> None:
-        self.app = make_app(site.url, folder, has_control)
+    def __init__(self, network: RealNetwork, site: Site, folder: Path, kind: Kind) -> None:
+        self.app = make_app(site.url, folder, kind.has_control, kind.heartbeat_s)
         self._network = network
         host, port = network.address
         broker = site.url.replace(f"@{site.host}:{site.port}/", f"@{host}:{port}/")
-        environment = {"LINKS_BROKER": broker, "LINKS_FOLDER": str(folder), "LINKS_CONTROL": str(has_control)}
+        environment = {
+            "LINKS_BROKER": broker,
+            "LINKS_FOLDER": str(folder),
+            "LINKS_CONTROL": str(kind.has_control),
+            "LINKS_HEARTBEAT": str(kind.heartbeat_s),
+        }
+        options = (*_OPTIONS, "-P", kind.pool)
         self._worker = RealWorkerProcess(
-            "tests.conformance.link_app", "w", folder, _OPTIONS, environment, network.prefix
+            "tests.conformance.link_app", "w", folder, options, environment, network.prefix
         )
         self._worker.launch()
         self._worker.await_ready()
@@ -128,26 +144,26 @@ def arm(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def worker(
-    arm: str, has_control: bool, request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    arm: str, kind: Kind, request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> Iterator[LinkedWorker]:
     """A worker with one pool child."""
     if arm == "simulation":
-        app = make_app("amqp://", tmp_path, has_control)
+        app = make_app("amqp://", tmp_path, kind.has_control, kind.heartbeat_s)
         with tqsim.Simulation(app) as sim:
-            yield SimulatedLinkedWorker(sim, app, caplog)
+            yield SimulatedLinkedWorker(sim, app, kind.pool, caplog)
         return
     missing = RealNetwork.missing()
     if missing is not None:
         pytest.skip(missing)
     site: Site = request.getfixturevalue("rabbitmq_site")
     with site.shared(), RealNetwork(site.host, site.port) as network:
-        real = RealLinkedWorker(network, site, tmp_path, has_control)
+        real = RealLinkedWorker(network, site, tmp_path, kind)
         yield real
         real.close()
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("has_control", [True])
+@pytest.mark.parametrize("kind", [Kind()])
 def test_a_worker_that_is_back_too_early_ends(worker: LinkedWorker) -> None:
     """Its remote control queue is exclusive, and the broker still holds the lost connection."""
     worker.wait(1)
@@ -160,7 +176,7 @@ def test_a_worker_that_is_back_too_early_ends(worker: LinkedWorker) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("has_control", [False])
+@pytest.mark.parametrize("kind", [Kind(has_control=False)])
 def test_a_worker_without_remote_control_goes_on_and_runs_the_task_again(worker: LinkedWorker, tmp_path: Path) -> None:
     """The acknowledgement was lost with the connection, and the broker finds that out later."""
     worker.wait(1)
@@ -174,3 +190,15 @@ def test_a_worker_without_remote_control_goes_on_and_runs_the_task_again(worker:
     worker.wait(30)
     assert worker.is_alive
     assert runs(tmp_path) == [False, True]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", [Kind(has_control=False, heartbeat_s=2, pool="solo")])
+def test_a_task_in_the_event_loop_keeps_the_heartbeats_back(worker: LinkedWorker, tmp_path: Path) -> None:
+    """The broker gives the worker up while the task runs, and the task comes again."""
+    worker.wait(1)
+    worker.app.send_task("late_once", (9,))
+    worker.wait(16)
+    assert worker.is_alive
+    assert runs(tmp_path) == [False, True]
+    assert "Connection to broker lost" in worker.log()
