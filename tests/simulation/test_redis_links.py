@@ -294,6 +294,24 @@ def test_the_broker_and_the_results_can_be_cut_off_apart() -> None:
         assert result.get(timeout=1) == "done"
 
 
+def test_a_crash_of_redis_without_a_file_loses_what_it_had_and_workers_come_back() -> None:
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        worker = sim.worker("w1", concurrency=1, prefetch_multiplier=1)
+        sim.run(for_=1)
+        running, reserved, *waiting = (app.tasks["rest"].delay(5) for _ in range(4))
+        sim.faults.add(faults.broker_crash(at=1, down_for=10))
+        sim.run(for_=30)
+        assert worker.is_alive
+        # What had not begun Celery forgets with the connection (celery/worker/consumer/consumer.py, ``on_close``).
+        assert [sim.history.task(one.id).attempts[0].outcome for one in (running, reserved)] == ["succeeded", None]
+        assert [len(sim.history.task(one.id).attempts) for one in waiting] == [0, 0]
+        assert sim.redis.dbsize() == len(sim.redis.keys("_kombu.binding.*"))
+        again = app.tasks["rest"].delay(1)
+        sim.run(for_=5)
+        assert sim.history.task(again.id).attempts[0].outcome == "succeeded"
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
