@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from tests.conformance.program_chances import BY_CHANCE
 from tests.conformance.rabbitmq_arms import Arm
 from tests.conformance.rabbitmq_machine_arm import MachineArm
 from tests.conformance.rabbitmq_server_arm import ServerArm
@@ -33,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what came out otherwise once on a real server, and not when it was tried again."""
     for report in terminalreporter.getreports("passed"):
         for name, text in report.user_properties:
-            if name == "by chance":
+            if name == BY_CHANCE:
                 terminalreporter.section(f"once otherwise: {report.nodeid}")
                 terminalreporter.write_line(text)
 

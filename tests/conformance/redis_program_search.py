@@ -1,4 +1,4 @@
-"""Which generated programs run, and what is said of one that fails: :func:`for_each_program`, :func:`assert_same`."""
+"""Which generated programs run, and what is said of one that differs: :func:`for_each_program`, :func:`difference`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Final
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-__all__ = ["as_python", "assert_same", "for_each_program"]
+from tests.conformance.program_chances import Chances
+
+__all__ = ["as_python", "assert_same", "compare_each", "difference", "for_each_program"]
 
 #: Hypothesis follows a program with up to five that hardly differ, except among the first ten of a search
 #: (hypothesis/internal/conjecture/engine.py, ``generate_mutations_from``): so searches are that short, and many.
@@ -66,11 +69,37 @@ def _search(
     search()
 
 
+def compare_each(
+    programs: st.SearchStrategy[Any], count: int, compare: Callable[[Any], str | None], node: pytest.Item
+) -> None:
+    """Let ``compare`` say how each of ``count`` programs differs; none may each time, and few by chance.
+
+    ``node`` is the test, whose run says with ``--hypothesis-seed`` which programs.
+    """
+    chances = Chances(count)
+
+    def check(program: Any) -> None:
+        text = chances.difference(lambda: compare(program))
+        if text is not None:
+            raise AssertionError(text)
+
+    for_each_program(programs, count, int(node.config.getoption("--hypothesis-seed") or 0), check)
+    chances.conclude(node)
+
+
+def difference(program: Any, expected: list[str], found: list[str]) -> str | None:
+    """Return the lines that differ and the program as Python, or ``None`` when both are equal."""
+    if expected == found:
+        return None
+    lines = [*difflib.unified_diff(expected, found, "real server", "simulation", lineterm="", n=3)]
+    return "\n".join([*lines[:_SHOWN], "", "The program:", "", as_python(program)])
+
+
 def assert_same(program: Any, expected: list[str], found: list[str]) -> None:
-    """Raise ``AssertionError``, with the lines that differ and the program as Python, unless both are equal."""
-    if expected != found:
-        lines = [*difflib.unified_diff(expected, found, "real server", "simulation", lineterm="", n=3)]
-        raise AssertionError("\n".join([*lines[:_SHOWN], "", "The program:", "", as_python(program)]))
+    """Raise ``AssertionError`` with their :func:`difference`, if there is one."""
+    text = difference(program, expected, found)
+    if text is not None:
+        raise AssertionError(text)
 
 
 def as_python(program: Any) -> str:

@@ -73,6 +73,13 @@ class RealRedis:
             self._process.wait()
             self._process = None
 
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
     def forget_files(self) -> None:
         """Remove what it has kept."""
         for path in Path(self._folder.name).iterdir():

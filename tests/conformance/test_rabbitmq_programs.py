@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
+from tests.conformance.program_chances import Chances
 from tests.conformance.rabbitmq_node import Node
 from tests.conformance.rabbitmq_program_arms import RealArm, run_both, run_simulated
 from tests.conformance.rabbitmq_program_desk import Seen
@@ -35,9 +36,6 @@ from tests.conformance.rabbitmq_programs import (
 from tests.conformance.rabbitmq_site import Site
 
 _SEED: Final = 20_261_125
-#: How often a program that differs is tried again, and of how many one may come out otherwise once.
-_AGAIN: Final = 2
-_CHANCE_ONE_IN: Final = 200
 #: Of so many programs one restarts the server, on a node of its own.
 _RESTARTS_ONE_IN: Final = 20
 _SIMULATED_ALONE: Final = 100
@@ -81,32 +79,24 @@ def _compare(program: Program, arm: RealArm) -> str | None:
     return difference(*run_both(program, arm))
 
 
-def _check_all(strategy: SearchStrategy[Program], number: int, arm: RealArm) -> list[str]:
+def _check_all(strategy: SearchStrategy[Program], number: int, arm: RealArm, node: pytest.Item) -> None:
     """Run programs on both servers; the first that differs is made smaller, and all are counted.
 
-    One that differs is run again: what the real server then does as the simulation does, it does by chance.  Few
-    may be left to that, which are returned, and none may differ each time.
+    None may differ each time, and few by chance.
     """
     different: list[Program] = []
-    by_chance: list[str] = []
+    chances = Chances(number)
 
     def check(program: Program) -> None:
-        text = _compare(program, arm)
-        if text is None:
-            return
-        if all(_compare(program, arm) is not None for _ in range(_AGAIN)):
+        if chances.difference(lambda: _compare(program, arm)) is not None:
             different.append(program)
-        else:
-            by_chance.append(text)
 
     _each(strategy, number, check)
     if different:
         small = smallest(different[0], lambda program: _compare(program, arm) is not None)
         text = _compare(small, arm) or f"It went well the next time:\n{different[0]}"
         pytest.fail(f"{len(different)} of {number} programs differ.\n{text}", pytrace=False)
-    if len(by_chance) > max(1, number // _CHANCE_ONE_IN):
-        pytest.fail(f"{len(by_chance)} of {number} came out otherwise once, such as:\n{by_chance[0]}", pytrace=False)
-    return by_chance
+    chances.conclude(node)
 
 
 @pytest.fixture
@@ -122,8 +112,7 @@ def shared_server(rabbitmq_site: Site) -> Iterator[RealArm]:
 @pytest.mark.programs
 @pytest.mark.timeout(3_600)
 def test_programs_do_the_same_on_both_servers(request: pytest.FixtureRequest, shared_server: RealArm) -> None:
-    by_chance = _check_all(programs(), request.config.getoption("--broker-programs"), shared_server)
-    request.node.user_properties.extend(("by chance", text) for text in by_chance)
+    _check_all(programs(), request.config.getoption("--broker-programs"), shared_server, request.node)
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +139,7 @@ def test_programs_with_a_restart_do_the_same_on_both_servers(
     request: pytest.FixtureRequest, own_server: RealArm
 ) -> None:
     number = max(2, request.config.getoption("--broker-programs") // _RESTARTS_ONE_IN)
-    by_chance = _check_all(programs(restarts=True), number, own_server)
-    request.node.user_properties.extend(("by chance", text) for text in by_chance)
+    _check_all(programs(restarts=True), number, own_server, request.node)
 
 
 # --- what they found of restarts -------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Generated programs of redis-py clients get the same replies in the simulation and on a real Redis 7.0.
 
-``--broker-programs N`` and ``--hypothesis-seed=S`` are those of ``test_redis_programs.py``.
+There is one for two of ``test_redis_programs.py``, with its ``--broker-programs N`` and ``--hypothesis-seed=S``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.conformance.redis_command_programs import (
 from tests.conformance.redis_command_runner import run_command_program
 from tests.conformance.redis_command_strategies import command_programs
 from tests.conformance.redis_program_arms import RealArm, SimulatedArm
-from tests.conformance.redis_program_search import assert_same, for_each_program
+from tests.conformance.redis_program_search import assert_same, compare_each, difference, for_each_program
 from tests.conformance.redis_server_arm import RealRedis
 from tqsim.broker.redis.commands import RedisCommands
 
@@ -39,21 +39,20 @@ def simulated(program: CommandProgram, port: int = 6379) -> list[str]:
         return run_command_program(program, arm)
 
 
-def check_on_both(program: CommandProgram, server: RealRedis) -> None:
-    """Run it on both arms, and compare."""
+def compare(program: CommandProgram, server: RealRedis) -> str | None:
+    """Run it on both arms; return how they differ, or ``None``."""
     with RealArm(server) as arm:
         expected = run_command_program(program, arm)
-    assert_same(program, expected, simulated(program, server.port))
+    return difference(program, expected, simulated(program, server.port))
 
 
 @pytest.mark.conformance
 @pytest.mark.slow
 @pytest.mark.programs
 @pytest.mark.timeout(3_600)
-def test_generated_programs_get_the_same_replies_on_both(real_redis: RealRedis, pytestconfig: pytest.Config) -> None:
-    count = pytestconfig.getoption("--broker-programs") // 2
-    first_seed = int(pytestconfig.getoption("--hypothesis-seed") or 0)
-    for_each_program(command_programs(), count, first_seed, lambda program: check_on_both(program, real_redis))
+def test_generated_programs_get_the_same_replies_on_both(real_redis: RealRedis, request: pytest.FixtureRequest) -> None:
+    count = request.config.getoption("--broker-programs") // 2
+    compare_each(command_programs(), count, lambda program: compare(program, real_redis), request.node)
 
 
 #: Found by the generator, or what it should find.
@@ -129,7 +128,7 @@ _PROGRAMS: Final = {
 @pytest.mark.conformance
 @pytest.mark.parametrize("name", _PROGRAMS)
 def test_written_programs_get_the_same_replies_on_both(name: str, real_redis: RealRedis) -> None:
-    check_on_both(_PROGRAMS[name], real_redis)
+    assert compare(_PROGRAMS[name], real_redis) is None
 
 
 def test_a_planted_difference_is_reported_with_its_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """Generated programs of kombu clients show the same in the simulation and on a real Redis 7.0.
 
-``--broker-programs N`` says how many for both kinds together, this one and that of ``test_redis_commands.py``.
-``--hypothesis-seed=S`` draws others.
+``--broker-programs N`` says how many; ``--hypothesis-seed=S`` draws others.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import pytest
 from tests.conformance import redis_programs
 from tests.conformance.redis_program_arms import RealArm, SimulatedArm
 from tests.conformance.redis_program_runner import run_kombu_program
-from tests.conformance.redis_program_search import as_python, assert_same, for_each_program
+from tests.conformance.redis_program_search import as_python, assert_same, compare_each, difference, for_each_program
 from tests.conformance.redis_program_strategies import kombu_programs, peaceful_kombu_programs
 from tests.conformance.redis_programs import (
     Ack,
@@ -61,21 +60,20 @@ def simulated(program: KombuProgram, port: int = 6379) -> list[str]:
         return run_kombu_program(program, arm)
 
 
-def check_on_both(program: KombuProgram, server: RealRedis) -> None:
-    """Run it on both arms, and compare."""
+def compare(program: KombuProgram, server: RealRedis) -> str | None:
+    """Run it on both arms; return how they differ, or ``None``."""
     with RealArm(server, program.persistence) as arm:
         expected = run_kombu_program(program, arm)
-    assert_same(program, expected, simulated(program, server.port))
+    return difference(program, expected, simulated(program, server.port))
 
 
 @pytest.mark.conformance
 @pytest.mark.slow
 @pytest.mark.programs
 @pytest.mark.timeout(3_600)
-def test_generated_programs_show_the_same_on_both(real_redis: RealRedis, pytestconfig: pytest.Config) -> None:
-    count = (pytestconfig.getoption("--broker-programs") + 1) // 2
-    first_seed = int(pytestconfig.getoption("--hypothesis-seed") or 0)
-    for_each_program(kombu_programs(), count, first_seed, lambda program: check_on_both(program, real_redis))
+def test_generated_programs_show_the_same_on_both(real_redis: RealRedis, request: pytest.FixtureRequest) -> None:
+    count = request.config.getoption("--broker-programs")
+    compare_each(kombu_programs(), count, lambda program: compare(program, real_redis), request.node)
 
 
 #: Found by the generator, or what it should find.
@@ -150,7 +148,7 @@ _PROGRAMS: Final = {
 @pytest.mark.conformance
 @pytest.mark.parametrize("name", _PROGRAMS)
 def test_written_programs_show_the_same_on_both(name: str, real_redis: RealRedis) -> None:
-    check_on_both(_PROGRAMS[name], real_redis)
+    assert compare(_PROGRAMS[name], real_redis) is None
 
 
 def wrong_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -183,6 +184,102 @@ def test_asyncio_clients_have_the_same_links() -> None:
         assert rest == ["ConnectionResetError(104, 'Connection reset by peer')", b"1"]
 
 
+def _connect(kind: str) -> tuple[str, float]:
+    """Open one connection, without a timeout of its own and without a second try; return how it went and how long."""
+    timeouts: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None}
+
+    async def connect() -> None:
+        connection = redis.asyncio.Connection(**timeouts, retry=AsyncRetry(NoBackoff(), 0))
+        await connection.connect()
+        await connection.disconnect()
+
+    begin, outcome = time.monotonic(), "connected"
+    try:
+        if kind == "asyncio":
+            asyncio.run(connect())
+        else:
+            redis.Connection(**timeouts, retry=_ONCE).connect()
+    except redis.TimeoutError:
+        outcome = "timed out"
+    return outcome, round(time.monotonic() - begin, 4)
+
+
+@pytest.mark.parametrize("kind", ["plain", "asyncio"])
+def test_tcp_gives_up_connecting_in_a_partition(kind: str) -> None:
+    """It asks for the last time after 63 s, and gives up after 127 (tcp(7), tcp_syn_retries)."""
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        sim.faults.add(faults.partition(at=0))
+        client = sim.client(lambda: _connect(kind), "caller")
+        sim.run(for_="3m")
+        assert client.result() == ("timed out", 127)
+
+
+@pytest.mark.parametrize("kind", ["plain", "asyncio"])
+def test_a_connection_is_called_for_again_ever_more_rarely(kind: str) -> None:
+    """After 1, 3, 7, 15 s: what was cut for 8 s is open after 15."""
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        sim.faults.add(faults.partition(at=0, for_=8))
+        client = sim.client(lambda: _connect(kind), "caller")
+        sim.run(for_="3m")
+        assert client.result() == ("connected", 15)
+        assert sim._redis.links._watchers == {}
+
+
+@pytest.mark.parametrize("kind", ["plain", "asyncio"])
+@pytest.mark.parametrize("fault", [faults.connection_reset, faults.broker_restart])
+def test_connections_that_were_ended_are_forgotten(kind: str, fault: Any) -> None:
+    """By a reset, or by the server: when the client has another, nothing is left of the one before."""
+    app = _app()
+
+    async def talk() -> None:
+        async with redis.asyncio.Redis() as client:
+            for number in range(6):
+                await client.set("a", number)
+                await asyncio.sleep(1)
+
+    def plain() -> None:
+        client = redis.Redis()
+        for number in range(6):
+            client.set("a", number)
+            time.sleep(1)
+
+    with tqsim.Simulation(app) as sim:
+        client = sim.client(plain if kind == "plain" else lambda: asyncio.run(talk()), "talker")
+        sim.run(for_=0.5)
+        links = sim._redis.links
+        process = next(iter(links._ends)).process
+        callbacks = len(process.on_death)
+        for _ in range(4):
+            sim.faults.add(fault(at=0))
+            sim.run(for_=1)
+        assert (len(links._ends), links._cables, len(process.on_death)) == (1, {}, callbacks)
+        sim.run(for_=3)
+        client.result()
+
+
+@pytest.mark.parametrize("broker", ["redis://", "amqp://"])
+@pytest.mark.parametrize("is_cut", [True, False], ids=["connecting", "connected"])
+def test_killed_processes_leave_no_wire(broker: str, is_cut: bool) -> None:
+    app = _app()
+    app.conf.update(broker_url=broker)
+    with tqsim.Simulation(app) as sim:
+        sim.run(for_=1)
+        before = len(sim._kernel.wires)
+        if is_cut:
+            sim.faults.add(faults.partition())
+        worker = sim.worker("w1", concurrency=1)
+        for _ in range(3):
+            sim.run(for_=2)
+            assert len(sim._kernel.wires) > before
+            worker.kill()
+            worker.restart()
+        worker.kill()
+        sim.run(for_=1)
+        assert len(sim._kernel.wires) == before
+
+
 def test_the_broker_and_the_results_can_be_cut_off_apart() -> None:
     app = _app()
     app.conf.update(broker_url="amqp://", result_backend="redis://")
@@ -195,6 +292,24 @@ def test_the_broker_and_the_results_can_be_cut_off_apart() -> None:
         attempt = sim.history.task(result.id).attempts[0]
         assert (attempt.received, attempt.started) == (1, 1)
         assert result.get(timeout=1) == "done"
+
+
+def test_a_crash_of_redis_without_a_file_loses_what_it_had_and_workers_come_back() -> None:
+    app = _app()
+    with tqsim.Simulation(app) as sim:
+        worker = sim.worker("w1", concurrency=1, prefetch_multiplier=1)
+        sim.run(for_=1)
+        running, reserved, *waiting = (app.tasks["rest"].delay(5) for _ in range(4))
+        sim.faults.add(faults.broker_crash(at=1, down_for=10))
+        sim.run(for_=30)
+        assert worker.is_alive
+        # What had not begun Celery forgets with the connection (celery/worker/consumer/consumer.py, ``on_close``).
+        assert [sim.history.task(one.id).attempts[0].outcome for one in (running, reserved)] == ["succeeded", None]
+        assert [len(sim.history.task(one.id).attempts) for one in waiting] == [0, 0]
+        assert sim.redis.dbsize() == len(sim.redis.keys("_kombu.binding.*"))
+        again = app.tasks["rest"].delay(1)
+        sim.run(for_=5)
+        assert sim.history.task(again.id).attempts[0].outcome == "succeeded"
 
 
 @pytest.mark.parametrize(

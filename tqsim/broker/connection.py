@@ -120,19 +120,16 @@ class SimulatedConnection:
 
     def _open(self, server: Server, vhost: str, connect_timeout: float | None) -> ServerConnection:
         timeout_us = None if connect_timeout is None else round(connect_timeout * MICROSECONDS_PER_SECOND)
-        try:
+        with self._kernel.wires.opening(self._wire, self.process):
             self._links.travel(self.process, _TRIPS_TO_CONNECT, timeout_us)
             if server.is_running:
                 self._links.travel(self.process, _TRIPS_TO_OPEN, timeout_us)
-            return server.connect(
-                name=self.process.name, vhost=vhost, notify=self._wire.notify, heartbeat_s=self.heartbeat
-            )
-        except Refused:
-            self._kernel.wires.drop(self._wire)
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused") from None
-        except BaseException:
-            self._kernel.wires.drop(self._wire)
-            raise
+            try:
+                return server.connect(
+                    name=self.process.name, vhost=vhost, notify=self._wire.notify, heartbeat_s=self.heartbeat
+                )
+            except Refused:
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused") from None
 
     @property
     def connected(self) -> bool:
@@ -355,7 +352,6 @@ class SimulatedConnection:
         self._hang_up()
         if self._hang_up in self.process.on_death:
             self.process.on_death.remove(self._hang_up)
-        self._kernel.wires.drop(self._wire)
 
     def _hang_up(self) -> None:
         """The client's socket closes."""
@@ -365,6 +361,7 @@ class SimulatedConnection:
         elif self._peer.is_open:
             self._peer.abort()
         self._links.leave(self)
+        self._kernel.wires.drop(self._wire)
 
     def _is_readable(self) -> bool:
         return bool(self._inbox) or self._is_broken

@@ -7,11 +7,14 @@ real file descriptor, so that a real system call on one fails instead of touchin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, Protocol
 
 from tqsim.kernel.locks import WaitQueue
 from tqsim.kernel.loop import Loop
+from tqsim.kernel.processes import Process
 
 __all__ = ["Poller", "Sleeper", "Wire", "Wires"]
 
@@ -88,6 +91,22 @@ class Wires:
     def get(self, number: int) -> Wire | None:
         """Return the wire of a number, or ``None`` when it is closed."""
         return self._by_number.get(number)
+
+    @contextmanager
+    def opening(self, wire: Wire, process: Process) -> Iterator[None]:
+        """Drop the wire if the connection does not come about, or if the process dies before: it tells nobody."""
+        forget = partial(self.drop, wire)
+        process.on_death.append(forget)
+        try:
+            yield
+        except BaseException:
+            forget()
+            raise
+        finally:
+            process.on_death.remove(forget)
+
+    def __len__(self) -> int:
+        return len(self._by_number)
 
     def drop(self, wire: Wire) -> None:
         """Forget a wire that is closed."""

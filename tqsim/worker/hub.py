@@ -64,19 +64,22 @@ def timer_class() -> type:
 class _Waker:
     """The place of the hub's socket pair; the poller is woken directly."""
 
-    def __init__(self, wire: Any, poller: _Poller) -> None:
-        self.wire = wire
+    def __init__(self, kernel: Kernel, poller: _Poller) -> None:
+        self._wires = kernel.wires
+        self._wire = kernel.wires.new(lambda: False)
         self.pid = os.getpid()
         self.wake = poller.wake
+        kernel.loop.require_current().process.on_death.append(self.close)
 
     def fileno(self) -> int:
-        return int(self.wire.number)
+        return self._wire.number
 
     def drain(self) -> None:
         """Nothing is ever written to it."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Close the pair."""
+        self._wires.drop(self._wire)
 
 
 class _Poller:
@@ -244,7 +247,7 @@ def hub_class(kernel: Kernel) -> type:
 
         def _create_waker(self) -> _Waker:
             # Not among what is polled: nothing is ever written to it.
-            self._waker = _Waker(kernel.wires.new(lambda: False), self.poller)
+            self._waker = _Waker(kernel, self.poller)
             return self._waker
 
         def _pop_ready(self) -> OrderedSet:

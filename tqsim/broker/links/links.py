@@ -6,21 +6,17 @@ this: it has no cable, and costs nothing.
 
 from __future__ import annotations
 
-import errno
-from typing import Final
+from collections.abc import Callable
 
 from tqsim.broker.links.cables import Cable, End
-from tqsim.durations import MICROSECONDS_PER_SECOND
+from tqsim.broker.links.trips import pauses
 from tqsim.faults import Condition, Route
-from tqsim.kernel import TIMED_OUT, Kernel
+from tqsim.kernel import Kernel
 from tqsim.kernel.chance import Draws
 from tqsim.kernel.locks import WaitQueue
 from tqsim.kernel.processes import Process
 
 __all__ = ["Links"]
-
-#: ``net.ipv4.tcp_syn_retries`` = 6: asked again after 1, 3, 7, 15, 31 and 63 s, given up after 127 s (tcp(7)).
-_CONNECT_GIVES_UP_US: Final = 127 * MICROSECONDS_PER_SECOND
 
 
 class Links:
@@ -36,6 +32,7 @@ class Links:
         self._cables: dict[End, Cable] = {}
         self._drawers: dict[str, Draws] = {}
         self._waiting = WaitQueue(kernel.loop)
+        self._watchers: dict[Callable[[], None], None] = {}
 
     # -- faults -------------------------------------------------------------------------------
 
@@ -84,33 +81,19 @@ class Links:
 
         Raises ``TimeoutError`` when one of them takes longer than ``timeout_us``, or than TCP waits.
         """
-        for _ in range(times):
-            if self.is_clear(process):
-                return
-            begin_us = self.loop.now_us
-            limit_us = min(_CONNECT_GIVES_UP_US, _CONNECT_GIVES_UP_US if timeout_us is None else timeout_us)
-            left_us = limit_us
-            while self.is_cut(process):
-                self._wait(left_us, timeout_us)
-                left_us = begin_us + limit_us - self.loop.now_us
-            again_us = _asked_again_us(begin_us, self.loop.now_us)
-            delay_us = again_us - self.loop.now_us + self.draw_delay_us(process) + self.draw_delay_us(process)
-            self.loop.sleep(min(delay_us, left_us))
-            if delay_us > left_us:
-                self._end_late()
-                raise _timed_out(timeout_us)
+        for pause in pauses(self, process, times, timeout_us):
+            if pause.ends_with_change:
+                self._waiting.wait(f"an answer from the {self._servers[0]}", pause.for_us)
+            else:
+                self.loop.sleep(pause.for_us)
 
-    def _wait(self, left_us: int, timeout_us: int | None) -> None:
-        if left_us <= 0 or self._waiting.wait(f"an answer from the {self._servers[0]}", left_us) is TIMED_OUT:
-            self._end_late()
-            raise _timed_out(timeout_us)
+    def watch(self, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` at the next change, once."""
+        self._watchers[callback] = None
 
-    def _end_late(self) -> None:
-        """A timeout is noticed after it, and whoever asks whether its time is over must find that it is.
-
-        kombu asks for ``time() > end`` before it tries once more (kombu/utils/functional.py, ``retry_over_time``).
-        """
-        self.loop.sleep(1)
+    def unwatch(self, callback: Callable[[], None]) -> None:
+        """Forget it before."""
+        self._watchers.pop(callback, None)
 
     # -- what cables ask ----------------------------------------------------------------------
 
@@ -162,26 +145,12 @@ class Links:
         for cable in list(self._cables.values()):
             cable.look_again()
         self._waiting.wake_all()
+        watchers = list(self._watchers)
+        self._watchers.clear()
+        for callback in watchers:
+            callback()
 
 
 def _concerns(route: Route, process: Process) -> bool:
     host = process if process.parent is None else process.parent
     return route.process is None or route.process in (host.name, process.name)
-
-
-def _timed_out(timeout_us: int | None) -> TimeoutError:
-    if timeout_us is not None and timeout_us < _CONNECT_GIVES_UP_US:
-        return TimeoutError("timed out")
-    return TimeoutError(errno.ETIMEDOUT, "Connection timed out")
-
-
-def _asked_again_us(begin_us: int, now_us: int) -> int:
-    """When TCP next asks for the connection that it first asked for at ``begin_us``."""
-    if now_us == begin_us:
-        return now_us
-    wait_us = MICROSECONDS_PER_SECOND
-    again_us = begin_us + wait_us
-    while again_us < now_us:
-        wait_us *= 2
-        again_us += wait_us
-    return again_us

@@ -109,7 +109,6 @@ class Session(RedisCommands):
                 except SimpleError as error:
                     # Not RESP at all; Redis says so and closes the connection (networking.c).
                     outbox.append(encode(error, 2))
-                    self._flush()
                     self.kill()
                     return
                 if request is None:
@@ -166,6 +165,8 @@ class Session(RedisCommands):
         outbox, self._outbox = self._outbox, None
         if outbox:
             self.peer.receive(b"".join(outbox))
+        if self._killed and outbox is not None:
+            self.peer.hang_up()
 
     def _send(self, data: bytes) -> None:
         if self._outbox is None:
@@ -207,10 +208,14 @@ class Session(RedisCommands):
         self._clear_watches()
 
     def kill(self) -> None:
-        """Close the connection from the server's side, after what has been sent."""
+        """Close the connection from the server's side, after what has been sent, and after the running command's reply.
+
+        That is how a client that kills itself hears of it (networking.c, ``CLIENT_CLOSE_AFTER_REPLY``).
+        """
         self._killed = True
         self.leave()
-        self.peer.hang_up()
+        if self._outbox is None:
+            self.peer.hang_up()
 
     # -- commands -----------------------------------------------------------------------------
 

@@ -68,16 +68,13 @@ class SimulatedSocket:
         self._wire.sleeper = self
         self._port = _FIRST_PORT + self._wire.number % 10_000
         self._server = server
-        try:
+        with kernel.wires.opening(self._wire, self.process):
             timeout_us = None if connect_timeout is None else round(connect_timeout * MICROSECONDS_PER_SECOND)
             links.travel(self.process, 1, timeout_us)
             self._session = server.connect(
                 self, {"addr": f"{_LOOPBACK}:{self._port}", "laddr": address}, self.process.name
             )
-        except OSError:
-            kernel.wires.drop(self._wire)
-            raise
-        self.process.on_death.append(self._abort)
+        self.process.on_death.append(self._let_go)
         links.join(self)
 
     # -- what the server calls ----------------------------------------------------------------
@@ -245,9 +242,12 @@ class SimulatedSocket:
         if not self._is_open:
             return
         self._is_open = False
+        self._let_go()
+        if self._let_go in self.process.on_death:
+            self.process.on_death.remove(self._let_go)
+
+    def _let_go(self) -> None:
         self._abort()
-        if self._abort in self.process.on_death:
-            self.process.on_death.remove(self._abort)
         self._kernel.wires.drop(self._wire)
 
     def _abort(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import redis.asyncio.connection
 
-from tqsim.broker.links import REDIS_SERVER, Cable, Links, SocketOptions, redis_client
+from tqsim.broker.links import REDIS_SERVER, Cable, Links, SocketOptions, pauses, redis_client
 from tqsim.broker.redis.server import Server
 from tqsim.durations import MICROSECONDS_PER_SECOND
 from tqsim.kernel import Cell, Kernel, Process
@@ -23,7 +23,6 @@ from tqsim.kernel import Cell, Kernel, Process
 __all__ = ["install"]
 
 _FIRST_PORT: Final = 32_768
-_CALL_AGAIN_S: Final = 1
 _POOL_STATE: Final = ("_available_connections", "_in_use_connections", "_lock")
 
 #: Returns the server of a client and its address, or ``None`` where a real connection is meant.
@@ -63,13 +62,31 @@ def _connecting(kernel: Kernel, links: Links, find: _Find, real: Callable[[Any],
 
 
 async def _travel(kernel: Kernel, links: Links) -> None:
-    """Wait until the server has answered the call for a connection; it is called again each second."""
+    """Wait until the server has answered the call for a connection (:meth:`Links.travel`)."""
     process = (kernel.loop.current or kernel.loop.main).process
-    while links.is_cut(process):
-        await asyncio.sleep(_CALL_AGAIN_S)
-    delay_us = links.draw_delay_us(process) + links.draw_delay_us(process)
-    if delay_us:
-        await asyncio.sleep(delay_us / MICROSECONDS_PER_SECOND)
+    for pause in pauses(links, process, 1, None):
+        seconds = pause.for_us / MICROSECONDS_PER_SECOND
+        if pause.ends_with_change:
+            await _wait_for_change(links, seconds)
+        else:
+            await asyncio.sleep(seconds)
+
+
+async def _wait_for_change(links: Links, seconds: float) -> None:
+    event_loop = asyncio.get_running_loop()
+    change = asyncio.Event()
+
+    def tell() -> None:
+        if not event_loop.is_closed():
+            event_loop.call_soon_threadsafe(change.set)
+
+    links.watch(tell)
+    try:
+        await asyncio.wait_for(change.wait(), seconds)
+    except TimeoutError:
+        pass
+    finally:
+        links.unwatch(tell)
 
 
 class _Transport(asyncio.Transport):
@@ -92,6 +109,8 @@ class _Transport(asyncio.Transport):
         self._protocol = protocol
         self._event_loop = loop
         self._is_closing = False
+        self._has_reached_end = False
+        self._may_send_once = False
         self._links = links
         self._options = options
         self._cable: Cable | None = None
@@ -110,7 +129,7 @@ class _Transport(asyncio.Transport):
 
     def hang_up(self) -> None:
         """Take note that the server has closed the connection."""
-        self._bring(lambda: self._end(None))
+        self._bring(lambda: self._tell(self._reach_end))
 
     def _bring(self, action: Callable[[], None]) -> None:
         if self._cable is None:
@@ -118,21 +137,42 @@ class _Transport(asyncio.Transport):
         else:
             self._cable.to_client(action)
 
-    def _end(self, error: Exception | None) -> None:
-        if not self._is_closing:
-            self._is_closing = True
-            self._tell(self._protocol.connection_lost, error)
-
     def _tell(self, action: Callable[..., object], *args: Any) -> None:
         if not self._kernel.loop.is_closed and not self._event_loop.is_closed():
             self._event_loop.call_soon_threadsafe(action, *args)
 
+    # -- what happens in the event loop -------------------------------------------------------
+
+    def _reach_end(self) -> None:
+        """Nothing more comes, but a stream stays open for writing (asyncio/streams.py, ``eof_received``)."""
+        if not self._is_closing:
+            self._has_reached_end = True
+            # TCP finds out by sending: the first piece goes off, and is answered with a reset (tcp(7)).
+            self._may_send_once = True
+            self._protocol.eof_received()
+
+    def _lose(self, error: Exception | None) -> None:
+        """The socket closes, and the protocol is told (asyncio/selector_events.py, ``_force_close``)."""
+        if not self._is_closing:
+            self._is_closing = True
+            self._leave()
+            self.process.on_death.remove(self._leave)
+            if not self._event_loop.is_closed():
+                self._event_loop.call_soon(self._protocol.connection_lost, error)
+
     # -- what asyncio's streams call ----------------------------------------------------------
 
     def write(self, data: Any) -> None:
-        """Send bytes; the server acts on them at once."""
-        if self._is_closing or self._kernel.loop.is_closing:
+        """Send bytes; the server acts on them at once.  What is lost is found by who drains the stream."""
+        if self._kernel.loop.is_closing:
             raise ConnectionResetError(errno.ECONNRESET, f"Connection to {self._address} lost")
+        if self._is_closing:
+            return
+        if self._has_reached_end:
+            if not self._may_send_once:
+                self._lose(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+            self._may_send_once = False
+            return
         sent = bytes(data)
         if self._cable is None:
             self._server.feed(self._session, sent)
@@ -149,14 +189,7 @@ class _Transport(asyncio.Transport):
 
     def close(self) -> None:
         """End the connection."""
-        if self._is_closing:
-            return
-        self._is_closing = True
-        self._leave()
-        if self._leave in self.process.on_death:
-            self.process.on_death.remove(self._leave)
-        if not self._event_loop.is_closed():
-            self._event_loop.call_soon(self._protocol.connection_lost, None)
+        self._lose(None)
 
     abort = close
 
@@ -185,7 +218,16 @@ class _Transport(asyncio.Transport):
 
     def fail_client(self, error: Exception) -> None:
         """Let the event loop know that the connection is lost."""
-        self._end(error)
+        if self._event_loop.is_closed():
+            self._lose(error)
+        else:
+            self._tell(self._fail, error)
+
+    def _fail(self, error: Exception) -> None:
+        if self._has_reached_end:  # nobody reads any more
+            self._may_send_once = False
+        else:
+            self._lose(error)
 
     def fail_server(self) -> None:
         """Let the server find that the client is gone."""
@@ -199,7 +241,7 @@ class _Transport(asyncio.Transport):
             self._server.feed(self._session, data)
         else:  # a closed socket answers whatever arrives with a reset
             reset = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-            self._bring(lambda: self._end(reset))
+            self._bring(lambda: self.fail_client(reset))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Nothing: there is no socket."""
