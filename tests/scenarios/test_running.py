@@ -159,6 +159,15 @@ def test_a_load_that_cannot_send_is_noted_and_goes_on() -> None:
     assert found.troubles == ()
 
 
+def test_a_worker_that_ends_by_itself_is_told() -> None:
+    """The worker holds a message until its ETA, beyond RabbitMQ's timeout (celery/worker/worker.py, start)."""
+    text = STORY.replace('countdown = "2s"', 'countdown = "35m"').replace('limit = "3h"', 'length = "40m"')
+    notice, *others = run(load(text, "story.toml")).notices
+    assert notice.startswith("worker 'one' ended by itself at 30m 35.5s with exit code 1 (")
+    assert " with exit code 1 (PreconditionFailed: (0, 0): (406) PRECONDITION_FAILED - delivery ackn" in notice
+    assert others == []
+
+
 def test_a_run_that_never_ends_is_told() -> None:
     text = STORY.replace("error_rate = 0.2", "error_rate = 1").replace('"3h"', '"10m"')
     with pytest.raises(NoProgress) as caught:

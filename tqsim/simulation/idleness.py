@@ -51,5 +51,6 @@ class Idleness:
             if worker.is_busy and worker.runtime is not None:
                 ids = [task_id for _, task_id, _ in worker.runtime.active.values()]
                 parts.append(f"worker {worker.name!r} runs {', '.join(ids) or 'a task'}")
+        parts += [str(worker.end) for worker in self._workers.values() if worker.end is not None]
         parts += [f"{client!r}" for client in self._clients.values() if not client.is_done and not client.is_background]
         return "; ".join(parts) or "nothing"
