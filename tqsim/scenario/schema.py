@@ -80,11 +80,16 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Broker(Struct, frozen=True, kw_only=True):
-    """Which broker; without the table the application's URL decides."""
+    """Which broker; without the table the application's URL decides.
+
+    ``persistence`` is of Redis, ``consumer_timeout`` and ``channel_tick_interval`` are of RabbitMQ.
+    """
 
     profile: Annotated[str, Meta(description='"rabbitmq" or "redis"', pattern="^(rabbitmq|redis)$")] = "rabbitmq"
     version: Text | None = None
     persistence: Annotated[str, Meta(description='"none", "rdb" or "aof"', pattern="^(none|rdb|aof)$")] | None = None
+    consumer_timeout: Duration | None = None
+    channel_tick_interval: Duration | None = None
 
 
 class Worker(Struct, frozen=True, kw_only=True):
