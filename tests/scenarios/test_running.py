@@ -179,6 +179,19 @@ def test_a_load_that_cannot_send_is_noted_and_goes_on() -> None:
     assert found.troubles == ()
 
 
+def leave_aside() -> None:
+    """Send a task to a queue that nobody consumes."""
+    app.tasks["shop.send_receipt"].apply_async(("order-1",), queue="aside")
+
+
+def test_a_story_ends_although_somebody_left_what_nobody_consumes() -> None:
+    text = STORY.replace("tqsim_scenarios.shop.ledger:clear", f"{__name__}:leave_aside").replace('"3h"', '"10m"')
+    with pytest.raises(NoProgress, match=r'1 ready in queue .aside. .*, give ignore_queues=\["aside"\]\.'):
+        run(load(text, "story.toml"))
+    text = text.replace("[run]\n", '[run]\nignore_queues = ["aside"]\n').replace('"nothing_lost"', '"no_overlap"')
+    assert run(load(text, "story.toml")).is_met
+
+
 def test_a_worker_that_ends_by_itself_is_told() -> None:
     """The worker holds a message until its ETA, beyond RabbitMQ's timeout (celery/worker/worker.py, start)."""
     text = STORY.replace('countdown = "2s"', 'countdown = "35m"').replace('limit = "3h"', 'length = "40m"')

@@ -91,7 +91,7 @@ def _prepare(variant: Variant) -> _Prepared:
 
 
 def _find_setup(path: str) -> Callable[[], object]:
-    setup = find_object(path, "setup")
+    setup: Callable[[], object] = find_object(path, "setup")
     if not callable(setup):
         raise UsageError(f"{path!r} is of type {type(setup).__name__!r}; expected a function without arguments.")
     return setup
@@ -203,7 +203,7 @@ def _pass_time(sim: Simulation, variant: Variant) -> None:
         if wanted.length is not None:
             sim.run(for_=wanted.length)
         if wanted.until_idle or (wanted.until_idle is None and wanted.length is None):
-            sim.run_until_idle(limit=wanted.limit)
+            sim.run_until_idle(limit=wanted.limit, ignore_queues=wanted.ignore_queues)
     except NoProgress as verdict:
         if not variant.name:
             raise

@@ -71,12 +71,13 @@ class Lognormal(Struct, frozen=True, kw_only=True, tag_field="distribution", tag
 class Run(Struct, frozen=True, kw_only=True):
     """How long: let ``length`` pass, then, with ``until_idle``, wait at most ``limit`` for the rest.
 
-    Without either it is until idle.
+    Without either it is until idle.  Messages in ``ignore_queues`` do not count.
     """
 
     length: Duration | None = None
     until_idle: Switch | None = None
     limit: Duration = "1d"
+    ignore_queues: Texts = field(default_factory=list)
 
 
 class Broker(Struct, frozen=True, kw_only=True):

@@ -32,13 +32,13 @@ __all__ = ["WorkerProgram"]
 _GREEN: Final = ("gevent", "eventlet")
 
 
-class _Worker(Worker):  # type: ignore[misc]
+class _Worker(Worker):
     """Celery's worker, which remembers what ended it: Celery itself only logs that (``WorkController.start``)."""
 
     #: The error in words; ``None`` while it lives, and for one that was asked to end.
     error: str | None = None
 
-    class Blueprint(Worker.Blueprint):  # type: ignore[misc]
+    class Blueprint(Worker.Blueprint):
         """The steps of a worker."""
 
         def start(self, parent: Any) -> None:
