@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 import tqsim
 from tests.simulation.worker_stories import make_app
-from tqsim.durations import text
+from tqsim.durations import instant
 
 
 def _quorum(app: Any, **more: Any) -> None:
@@ -222,7 +222,7 @@ def test_an_eta_beyond_the_consumer_timeout_ends_the_worker_that_holds_it() -> N
     (end,) = sim.history.moments_named("process.stopped")
     assert end.fields["exit_code"] == 1
     assert str(end.fields["error"]).startswith("PreconditionFailed: ")
-    words = f"worker 'w1' ended by itself at {text(end.at_us)} with exit code 1 ({end.fields['error']})"
+    words = f"worker 'w1' ended by itself at {instant(end.at_us)} with exit code 1 ({end.fields['error']})"
     assert f"(nobody consumes it); {words}." in str(caught.value)
 
 

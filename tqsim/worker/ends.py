@@ -22,5 +22,5 @@ class WorkerEnd:
     error: str
 
     def __str__(self) -> str:
-        when, why = durations.text(self.at_us), " ".join(self.error.split())
+        when, why = durations.instant(self.at_us), " ".join(self.error.split())
         return f"worker {self.worker!r} ended by itself at {when} with exit code {self.exit_code} ({why})"
