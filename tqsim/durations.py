@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, TypeAlias
 
 from tqsim.errors import UsageError
 
-__all__ = ["MICROSECONDS_PER_SECOND", "Duration", "microseconds", "seconds", "text"]
+__all__ = [
+    "MICROSECONDS_PER_MILLISECOND",
+    "MICROSECONDS_PER_SECOND",
+    "Duration",
+    "column",
+    "instant",
+    "microseconds",
+    "seconds",
+    "text",
+]
 
 Duration: TypeAlias = "int | float | str | timedelta"
 
+MICROSECONDS_PER_MILLISECOND: Final = 1_000
 MICROSECONDS_PER_SECOND: Final = 1_000_000
 
 _UNITS_US: Final = {
@@ -82,6 +93,36 @@ def text(value_us: int) -> str:
     if rest:
         parts.append(f"{rest / MICROSECONDS_PER_SECOND:.9g}s")
     return " ".join(parts)
+
+
+def instant(at_us: int) -> str:
+    """Return a time since the start for a sentence: to the millisecond, such as ``"4m 28.275s"``."""
+    return text(at_us if at_us < MICROSECONDS_PER_MILLISECOND else _milliseconds(at_us) * MICROSECONDS_PER_MILLISECOND)
+
+
+def column(values_us: Sequence[int]) -> list[str]:
+    """Return times that stand in a column, right-justified by the caller.
+
+    Seconds have the same number of decimals in all of them: as few as there must be, and at most three; times of
+    less than a millisecond have units of their own where there are no others.
+    """
+    if all(value_us < MICROSECONDS_PER_MILLISECOND for value_us in values_us):
+        return [text(value_us) for value_us in values_us]
+    values_ms = [_milliseconds(value_us) for value_us in values_us]
+    decimals = next(count for count in range(4) if not any(value_ms % 10 ** (3 - count) for value_ms in values_ms))
+    return [_with_decimals(value_ms, decimals) for value_ms in values_ms]
+
+
+def _with_decimals(value_ms: int, decimals: int) -> str:
+    if not decimals:
+        return text(value_ms * MICROSECONDS_PER_MILLISECOND)
+    minutes, rest_ms = divmod(value_ms, 60_000)
+    seconds_text = f"{rest_ms / 1_000:.{decimals}f}s"
+    return f"{text(minutes * _UNITS_US['m'])} {seconds_text}" if minutes else seconds_text
+
+
+def _milliseconds(value_us: int) -> int:
+    return (value_us + MICROSECONDS_PER_MILLISECOND // 2) // MICROSECONDS_PER_MILLISECOND
 
 
 def _from_text(value: str, argument: str) -> int:

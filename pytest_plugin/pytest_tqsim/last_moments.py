@@ -38,7 +38,7 @@ def last_moments(moments: Sequence[Moment], start: str, width: int) -> list[str]
 
     names = {moment.task_id: str(moment.fields["task"]) for moment in moments if moment.fields.get("task")}
     chosen = [moment for moment in moments if moment.name not in _HOUSEKEEPING][-_SHOWN_MAX:]
-    times = _aligned((durations.text(moment.at_us) for moment in chosen), str.rjust)
+    times = _aligned(durations.column([moment.at_us for moment in chosen]), str.rjust)
     kinds = _aligned(moment.name for moment in chosen)
     places = _aligned(shortened(moment.process or "broker", _PROCESS_LENGTH_MAX) for moment in chosen)
     tasks = _aligned(_task(moment, names) for moment in chosen)

@@ -175,18 +175,18 @@ def test_the_last_moments_tell_what_became_of_a_task_on_80_columns(run: Run, mon
     lines = result.outlines
     first = lines.index("  the last, without connections, declarations and new children:")
     assert lines[first + 1 : first + 13] == [
-        "       0s  task.started       w1      shop.add 0123abcd",
-        "    500ms  task.lost          w1      shop.add 0123abcd",
-        "    500ms  process.killed     w1      kind=worker signal=SIGKILL",
-        "    500ms  queue.deleted      broker  queue=w1@sim.celery.pidbox",
-        "    500ms  message.requeued   broker  shop.add later     queue=celery",
-        "     1.5s  process.restarted  w1      kind=worker concurrency=1",
-        "     1.5s  message.delivered  broker  shop.add later     redelivered",
-        "     1.5s  worker.ready       w1",
-        "     1.5s  task.received      w1      shop.add later     redelivered",
-        "       3s  message.acked      broker  shop.add later",
-        "       3s  task.started       w1      shop.add later",
-        "       4s  task.succeeded     w1      shop.add later     result='threethreeth...",
+        "    0.0s  task.started       w1      shop.add 0123abcd",
+        "    0.5s  task.lost          w1      shop.add 0123abcd",
+        "    0.5s  process.killed     w1      kind=worker signal=SIGKILL",
+        "    0.5s  queue.deleted      broker  queue=w1@sim.celery.pidbox",
+        "    0.5s  message.requeued   broker  shop.add later     queue=celery",
+        "    1.5s  process.restarted  w1      kind=worker concurrency=1",
+        "    1.5s  message.delivered  broker  shop.add later     redelivered",
+        "    1.5s  worker.ready       w1",
+        "    1.5s  task.received      w1      shop.add later     redelivered",
+        "    3.0s  message.acked      broker  shop.add later",
+        "    3.0s  task.started       w1      shop.add later",
+        "    4.0s  task.succeeded     w1      shop.add later     result='threethreethr...",
     ]
 
 

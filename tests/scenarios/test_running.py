@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Final
 
 import pytest
+from kombu import Queue
 
 from tests.unit.refusals import refusal
 from tqsim.errors import NoProgress, UnsupportedError
@@ -151,12 +153,52 @@ def test_persistence_is_for_redis() -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["consumer_timeout", "channel_tick_interval"])
+def test_timeouts_of_consumers_are_for_rabbitmq(key: str) -> None:
+    text = STORY.replace('profile = "rabbitmq"\n', f'profile = "redis"\n{key} = "10m"\n')
+    assert refusal(lambda: run(load(text, "story.toml"))) == (
+        f"story.toml, line 13: broker.{key}: {key}='10m' is only for profile = \"rabbitmq\"."
+    )
+
+
+def test_a_consumer_timeout_of_the_file_is_that_of_the_server() -> None:
+    """The delivery that waits for its ETA is too old at the first look after 10 seconds, of one every 4 seconds."""
+    text = STORY.replace('countdown = "2s"', 'countdown = "35m"').replace('limit = "3h"', 'length = "2m"')
+    settings = 'consumer_timeout = "10s"\nchannel_tick_interval = "4s"\n'
+    text = text.replace('profile = "rabbitmq"\n', f'profile = "rabbitmq"\n{settings}')
+    (notice,) = run(load(text, "story.toml")).notices
+    assert notice.startswith("worker 'one' ended by itself at 18.5s with exit code 1 (PreconditionFailed: ")
+    assert "Timeout value used: 10000 ms." in notice
+
+
 def test_a_load_that_cannot_send_is_noted_and_goes_on() -> None:
     found = run(load(STORY.replace('"32s"', '"29s"'), "story.toml"))
     assert found.notices == (
         "load 'charges': 1 could not be published because of OperationalError: [Errno 111] Connection refused",
     )
     assert found.troubles == ()
+
+
+def leave_aside() -> None:
+    """Send a task to a queue that nobody consumes."""
+    app.tasks["shop.send_receipt"].apply_async(("order-1",), queue="aside")
+
+
+def test_a_story_ends_although_somebody_left_what_nobody_consumes() -> None:
+    text = STORY.replace("tqsim_scenarios.shop.ledger:clear", f"{__name__}:leave_aside").replace('"3h"', '"10m"')
+    with pytest.raises(NoProgress, match=r'1 ready in queue .aside. .*, give ignore_queues=\["aside"\]\.'):
+        run(load(text, "story.toml"))
+    text = text.replace("[run]\n", '[run]\nignore_queues = ["aside"]\n').replace('"nothing_lost"', '"no_overlap"')
+    assert run(load(text, "story.toml")).is_met
+
+
+def test_a_worker_that_ends_by_itself_is_told() -> None:
+    """The worker holds a message until its ETA, beyond RabbitMQ's timeout (celery/worker/worker.py, start)."""
+    text = STORY.replace('countdown = "2s"', 'countdown = "35m"').replace('limit = "3h"', 'length = "40m"')
+    notice, *others = run(load(text, "story.toml")).notices
+    assert notice.startswith("worker 'one' ended by itself at 30m 35.5s with exit code 1 (")
+    assert " with exit code 1 (PreconditionFailed: (0, 0): (406) PRECONDITION_FAILED - delivery ackn" in notice
+    assert others == []
 
 
 def test_a_run_that_never_ends_is_told() -> None:
@@ -209,6 +251,36 @@ def test_the_observer_sees_each_simulation_while_it_is_open() -> None:
         observer=lambda name, sim, length_us: seen.append((name, sim.elapsed, length_us)),
     )
     assert seen == [("a", 0.0, 3_000_000), ("b", 0.0, None)]
+
+
+def declare() -> None:
+    """Declare a queue, as a scenario's ``setup`` may."""
+    with app.connection_for_write() as connection:
+        Queue("from-setup")(connection).declare()
+
+
+def call_out() -> None:
+    """Try to reach a real server."""
+    with socket.create_connection(("127.0.0.1", 1)):
+        pass
+
+
+def test_setup_reaches_the_simulated_servers_before_anything_runs() -> None:
+    text = STORY.replace("tqsim_scenarios.shop.ledger:clear", f"{__name__}:declare")
+    text = text.replace('limit = "3h"', 'length = "10s"')
+    [variant] = run(load(text, "story.toml")).variants
+    names = [moment.name for moment in variant.history.moments]
+    declared = variant.history.moments_named("queue.declared")[0]
+    assert (declared.fields["queue"], declared.at_us) == ("from-setup", 0)
+    assert names.index("queue.declared") < names.index("process.started")
+
+
+def test_setup_cannot_reach_the_real_network() -> None:
+    text = STORY.replace("tqsim_scenarios.shop.ledger:clear", f"{__name__}:call_out")
+    assert refusal(lambda: run(load(text, "story.toml"))).startswith(
+        f"story.toml, line 3: setup: '{__name__}:call_out' raised NetworkRefused: A real connection to 127.0.0.1:1 "
+        "was refused at 0s"
+    )
 
 
 def test_an_error_in_the_scenarios_own_setup_is_its_authors() -> None:

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 import tqsim
 from tests.simulation.worker_stories import make_app
+from tqsim.durations import instant
 
 
 def _quorum(app: Any, **more: Any) -> None:
@@ -238,6 +239,13 @@ def test_an_eta_beyond_the_consumer_timeout_ends_the_worker_that_holds_it() -> N
         sim.run(for_="40m")
         assert not worker.is_alive
         assert sim.queue("celery").ready_count == 1
+        with pytest.raises(tqsim.NoProgress) as caught:
+            sim.run_until_idle(limit="1m")
+    (end,) = sim.history.moments_named("process.stopped")
+    assert end.fields["exit_code"] == 1
+    assert str(end.fields["error"]).startswith("PreconditionFailed: ")
+    words = f"worker 'w1' ended by itself at {instant(end.at_us)} with exit code 1 ({end.fields['error']})"
+    assert f"(nobody consumes it); {words}." in str(caught.value)
 
 
 def test_without_a_consumer_timeout_it_runs_once() -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -15,6 +16,7 @@ from kombu import Exchange, Queue
 
 import tqsim
 from tests.apps.shop.tasks import app, charge, mail
+from tests.simulation.worker_stories import make_sleeping_app
 
 
 def test_run_for_stops_at_the_very_microsecond() -> None:
@@ -55,9 +57,42 @@ def test_a_run_past_its_limit_names_what_it_waited_for() -> None:
         with pytest.raises(tqsim.NoProgress) as caught:
             sim.run_until_idle(limit="1d")
     assert re.fullmatch(
-        r"Not idle after 1d of virtual time\. Still there: 1 ready in queue 'celery' \(nobody consumes it\)\.\n"
+        r"Not idle after 1d of virtual time\. Still there: 1 ready in queue 'celery' \(nobody consumes it\)\. "
+        r'If nobody is meant to consume it, as a queue of dead letters, give ignore_queues=\["celery"\]\.\n'
         r"Reproduce: seed=3 policy=fifo start=2030-01-01T00:00:00\+00:00 celery=\S+ kombu=\S+ tqsim-celery=\S+",
         str(caught.value),
+    )
+
+
+@pytest.mark.parametrize("broker", [tqsim.RabbitMQ(), tqsim.Redis()])
+def test_queues_that_are_ignored_do_not_keep_a_simulation_from_being_idle(
+    broker: tqsim.RabbitMQ | tqsim.Redis,
+) -> None:
+    shop = make_sleeping_app()
+    work = shop.tasks["late"]
+    with tqsim.Simulation(shop, broker=broker) as sim:
+        sim.worker("w1", queues=["celery"])
+        work.apply_async(queue="dead")
+        work.apply_async(queue="other")
+        result = work.apply_async()
+        with pytest.raises(tqsim.NoProgress) as caught:
+            sim.run_until_idle(limit="1m", ignore_queues=["dead"])
+        assert (
+            "1 ready in queue 'other' (nobody consumes it). If nobody is meant to consume it, as a queue of dead "
+            in (str(caught.value))
+        )
+        assert 'give ignore_queues=["dead", "other"].' in str(caught.value)
+        sim.run_until_idle(limit="1m", ignore_queues=["dead", "other"])
+        assert (result.state, sim.elapsed) == ("SUCCESS", 60.0)
+        assert sim.queue("dead").ready_count == 1
+
+
+@pytest.mark.parametrize("queues", ["dead", ["dead", 3]])
+def test_ignored_queues_are_a_list_of_names(queues: Any) -> None:
+    with tqsim.Simulation(app) as sim, pytest.raises(tqsim.UsageError) as caught:
+        sim.run_until_idle(ignore_queues=queues)
+    assert str(caught.value) == (
+        f'ignore_queues={queues!r}: expected names of queues in a list, such as ["commands.dead"].'
     )
 
 

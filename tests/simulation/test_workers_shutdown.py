@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from celery import signals
 
 import tqsim
 from tests.simulation.worker_stories import make_sleeping_app, story
@@ -80,6 +81,7 @@ def test_a_cold_shutdown_ends_busy_children_within_half_a_second(concurrency: in
         sim.run(for_=5)
         assert _stopped_at(sim) == 3.0 + seconds
         assert sim.queue("celery").ready_count == 1
+        assert "error" not in sim.history.moments_named("process.stopped")[0].fields  # it was asked to end
 
 
 def test_a_result_that_ends_the_worker_makes_its_child_wait_half_a_minute() -> None:
@@ -105,3 +107,24 @@ def test_a_result_that_ends_the_worker_makes_its_child_wait_half_a_minute() -> N
         assert str(result.result) == "Worker exited prematurely: exitcode 0 Job: 0."
         assert (result.state, then.state) == ("FAILURE", "PENDING")
         assert 32 <= _stopped_at(sim) <= 33
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "error"), [(3, 3, "SystemExit: 3"), ("full", 1, "SystemExit: full"), (None, 0, None)]
+)
+def test_a_worker_that_an_application_ends_says_why(code: object, exit_code: int, error: str | None) -> None:
+    app = make_sleeping_app()
+
+    def leave(**kwargs: object) -> None:
+        raise SystemExit(code)
+
+    signals.worker_ready.connect(leave)
+    try:
+        with tqsim.Simulation(app) as sim:
+            worker = sim.worker("w1", concurrency=1)
+            sim.run(for_=10)
+            (stopped,) = sim.history.moments_named("process.stopped")
+            assert not worker.is_alive
+    finally:
+        signals.worker_ready.disconnect(leave)
+    assert (stopped.fields["exit_code"], stopped.fields.get("error")) == (exit_code, error)

@@ -62,6 +62,27 @@ def test_text_is_the_shortest_readable_form(microseconds: int, text: str) -> Non
     assert durations.text(microseconds) == text
 
 
+@pytest.mark.parametrize(
+    ("values_us", "texts"),
+    [
+        ([], []),
+        ([0, 30_000_000, 3_600_000_000], ["0s", "30s", "1h"]),
+        ([268_820_470, 268_274_828], ["4m 28.820s", "4m 28.275s"]),
+        ([0, 1_500_000, 60_000_000, 3_661_000_000], ["0.0s", "1.5s", "1m 0.0s", "1h 1m 1.0s"]),
+        ([0, 7, 120], ["0s", "7us", "120us"]),
+        ([7, 1_000], ["0.000s", "0.001s"]),
+        ([59_999_900, 250_000], ["1m 0.00s", "0.25s"]),
+    ],
+)
+def test_times_in_a_column_have_the_same_decimals(values_us: list[int], texts: list[str]) -> None:
+    assert durations.column(values_us) == texts
+
+
+@pytest.mark.parametrize(("at_us", "words"), [(120, "120us"), (268_274_828, "4m 28.275s"), (-1_000_000, "-1s")])
+def test_an_instant_is_told_to_the_millisecond(at_us: int, words: str) -> None:
+    assert durations.instant(at_us) == words
+
+
 @given(st.integers(min_value=0, max_value=10**15))
 def test_text_can_be_read_back(microseconds: int) -> None:
     assert durations.microseconds(durations.text(microseconds)) == microseconds

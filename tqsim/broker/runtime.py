@@ -6,7 +6,7 @@ The main name is :class:`BrokerRuntime`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from tqsim.broker.links import Links
@@ -114,8 +114,8 @@ class BrokerRuntime:
         """The queues whose messages are work: not those for events, remote control and replies."""
         return [view for view in self.queues() if view.carries_work]
 
-    def has_work(self) -> bool:
-        """Whether a message that is work is ready, unacknowledged or on its way here."""
+    def has_work(self, ignored: Collection[str] = ()) -> bool:
+        """Whether a message that is work is ready, unacknowledged or on its way here, but for ``ignored`` queues."""
         if self.links.carries_work or self.server.is_holding:
             return True
-        return any(view.ready_count or view.unacked_count for view in self.work())
+        return any(view.ready_count or view.unacked_count for view in self.work() if view.name not in ignored)

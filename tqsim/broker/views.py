@@ -5,7 +5,7 @@ The main name is :class:`Broker`; :class:`QueueView` and :class:`MessageView` ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from tqsim.broker.links import Links
@@ -116,8 +116,11 @@ class Broker(Protocol):
         """The queues whose messages are work."""
         ...
 
-    def has_work(self) -> bool:
-        """Whether a message that is work is ready, unacknowledged or on its way; cheap, as it is asked often."""
+    def has_work(self, ignored: Collection[str] = ()) -> bool:
+        """Whether a message that is work is ready, unacknowledged or on its way; cheap, as it is asked often.
+
+        What is in the queues called ``ignored`` does not count.
+        """
         ...
 
 

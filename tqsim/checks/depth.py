@@ -5,7 +5,7 @@ from __future__ import annotations
 from tqsim.checks.arguments import call_text, counted, whole_number
 from tqsim.checks.selection import ALLOW_EMPTY, moments_at
 from tqsim.checks.verdict import Check, Verdict, Violation
-from tqsim.durations import text
+from tqsim.durations import instant
 from tqsim.errors import UsageError
 from tqsim.history import History, QueueLife
 
@@ -35,10 +35,10 @@ def _violation(history: History, life: QueueLife, at_most: int) -> Violation | N
     if not over:
         return None
     first, peak = over[0], max(over, key=lambda change: change[2])
-    text_of_peak = f"queue {life.name!r} held {counted(peak[2], 'ready message')} at {text(peak[0])}"
+    text_of_peak = f"queue {life.name!r} held {counted(peak[2], 'ready message')} at {instant(peak[0])}"
     return Violation(
         None,
-        f"{text_of_peak}, and more than {at_most} from {text(first[0])} on; expected at most {at_most}.",
+        f"{text_of_peak}, and more than {at_most} from {instant(first[0])} on; expected at most {at_most}.",
         moments_at(history, first[1], peak[1]),
     )
 

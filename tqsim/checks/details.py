@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from tqsim.durations import text
+from tqsim.durations import instant
 from tqsim.history import JsonValue, Moment
 from tqsim.history.instants import Instants
 
@@ -45,5 +45,5 @@ def _shown(key: str, value: JsonValue, start: str) -> str:
     if key in _INSTANTS:
         since_us = Instants(start).microseconds(value)
         if since_us is not None:
-            return text(since_us)
+            return instant(since_us)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tqsim.checks.arguments import call_text
 from tqsim.checks.selection import TaskFilter, moments_at, over_tasks
 from tqsim.checks.verdict import Check, Verdict, Violation
-from tqsim.durations import text
+from tqsim.durations import instant, text
 from tqsim.history import Attempt, History, Publish, TaskLife
 
 
@@ -31,7 +31,7 @@ def no_start_after_expiry(*, task: TaskFilter = None, allow_empty: bool = False)
                 if publish.expires_us is not None and late_us > 0:
                     late = f"attempt {run.number} started {text(late_us)} after it had expired"
                     moments = moments_at(history, publish.order, run.received_order, run.started_order)
-                    expired = f"{late} at {text(publish.expires_us)}."
+                    expired = f"{late} at {instant(publish.expires_us)}."
                     violations.append(Violation(life.id, expired, moments))
         return Verdict(tuple(violations), judged)
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from tqsim.checks.arguments import call_text, choice, counted, duration_us
 from tqsim.checks.selection import TaskFilter, moments_at, over_tasks
 from tqsim.checks.verdict import Check, Verdict, Violation
-from tqsim.durations import Duration, text
+from tqsim.durations import MICROSECONDS_PER_MILLISECOND, Duration, instant, text
 from tqsim.errors import UsageError
 from tqsim.history import History, TaskLife, percentile
 
@@ -47,7 +47,9 @@ def latency(
             found_us = percentile(values, percent)
             if found_us > limit_us:
                 found = samples[values.index(found_us)]
-                measured = f"{label} of {of} is {text(found_us)} {over}; expected at most {text(limit_us)}."
+                measured = (
+                    f"{label} of {of} is {_measured(found_us, limit_us)} {over}; expected at most {text(limit_us)}."
+                )
                 violations.append(Violation(found.life.id, measured, moments_at(history, *found.orders)))
         return Verdict(tuple(violations), len(values))
 
@@ -95,6 +97,11 @@ def _limits(named: Mapping[str, Duration | None], percentiles: Mapping[float, Du
     if not limits:
         raise UsageError('latency limits nothing; expected one or more of p50, p95, p99 and max, such as p95="10s".')
     return limits
+
+
+def _measured(found_us: int, limit_us: int) -> str:
+    """Return a value to the millisecond, unless it would then look as if it were within the limit."""
+    return instant(found_us) if found_us - limit_us > MICROSECONDS_PER_MILLISECOND else text(found_us)
 
 
 def _so_far(samples: Sequence[_Sample], of: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tqsim.checks.arguments import call_text
 from tqsim.checks.selection import TaskFilter, moments_at, over_tasks
 from tqsim.checks.verdict import Check, Verdict, Violation
-from tqsim.durations import text
+from tqsim.durations import instant
 from tqsim.history import Attempt, History, Moment, TaskLife
 
 
@@ -68,7 +68,7 @@ def _explained(life: TaskLife, last: Attempt | None) -> str:
 
 def _eta(life: TaskLife) -> str:
     eta_us = life.publishes[-1].eta_us if life.publishes else None
-    return "" if eta_us is None else f"; its ETA is {text(eta_us)}"
+    return "" if eta_us is None else f"; its ETA is {instant(eta_us)}"
 
 
 def _moments(history: History, life: TaskLife, last: Attempt | None) -> tuple[Moment, ...]:

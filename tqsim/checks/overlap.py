@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tqsim.checks.arguments import call_text
 from tqsim.checks.selection import TaskFilter, moments_at, over_tasks
 from tqsim.checks.verdict import Check, Verdict, Violation
-from tqsim.durations import text
+from tqsim.durations import instant
 from tqsim.history import Attempt, History, TaskLife
 
 
@@ -34,7 +34,7 @@ def _overlaps(history: History, life: TaskLife) -> list[Violation]:
     for run in life.runs:
         if longest is not None and (run.started_order or 0) < _end(longest):
             orders = (longest.started_order, run.started_order, longest.ended_order, run.ended_order)
-            since = text(run.started_us or 0)
+            since = instant(run.started_us or 0)
             pair = f"attempts {longest.number} on {longest.worker} and {run.number} on {run.worker}"
             violations.append(
                 Violation(life.id, f"{pair} ran at the same time, from {since} on.", moments_at(history, *orders))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tqsim.checks.arguments import call_text, choice, counted, duration_us, whole_number
 from tqsim.checks.selection import TaskFilter, moments_at, over_tasks
 from tqsim.checks.verdict import Check, Verdict, Violation
-from tqsim.durations import Duration, text
+from tqsim.durations import Duration, instant, text
 from tqsim.errors import UsageError
 from tqsim.history import MOMENTS, History, Moment, TaskLife
 
@@ -53,7 +53,7 @@ def throughput(
         violations: list[Violation] = []
         if at_most is not None:
             for first, count in _crowded(events, window_us, at_most):
-                found = f"{counted(count, noun)} within {text(window_us)} from {text(events[first][0])} on"
+                found = f"{counted(count, noun)} within {text(window_us)} from {instant(events[first][0])} on"
                 moments = moments_at(history, *(order for _, order in events[first : first + count]))
                 violations.append(Violation(None, f"{found}; expected at most {at_most}.", moments))
         if at_least is not None and events:

@@ -12,7 +12,7 @@ from typing import Final
 from tqsim.checks.arguments import counted
 from tqsim.checks.details import details
 from tqsim.checks.verdict import Check, Verdict, Violation
-from tqsim.durations import text
+from tqsim.durations import column
 from tqsim.errors import CheckFailed, UsageError
 from tqsim.history import History, Moment
 
@@ -76,7 +76,11 @@ def _block(history: History, name: str, verdict: Verdict) -> str:
 
 def _violation_lines(history: History, violation: Violation) -> list[str]:
     subject = "" if violation.task_id is None else f"{_subject(history, violation.task_id)}: "
-    lines = [_moment_line(moment, history.start, violation.task_id) for moment in violation.moments]
+    times = column([moment.at_us for moment in violation.moments])
+    lines = [
+        _moment_line(moment, time, history.start, violation.task_id)
+        for moment, time in zip(violation.moments, times, strict=True)
+    ]
     if len(lines) > MOMENTS_SHOWN_MAX:
         half = MOMENTS_SHOWN_MAX // 2
         lines[half:-half] = [f"    ({counted(len(lines) - 2 * half, 'moment')} left out)"]
@@ -91,8 +95,8 @@ def _subject(history: History, task_id: str) -> str:
     return f"{name} {task_id}".lstrip()
 
 
-def _moment_line(moment: Moment, start: str, task_id: str | None) -> str:
+def _moment_line(moment: Moment, time: str, start: str, task_id: str | None) -> str:
     said = details(moment, start)
     whose = f"task_id={moment.task_id}" if moment.task_id not in (None, task_id) else ""
     where = moment.process or "broker"
-    return f"    {text(moment.at_us):>12}  {moment.name:<18}  {where:<8}  {said} {whose}".rstrip()
+    return f"    {time:>12}  {moment.name:<18}  {where:<8}  {said} {whose}".rstrip()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from tqsim.faults.conditions import SERVERS, Condition, Route
 from tqsim.faults.links import connection_reset, half_open, latency, partition
-from tqsim.faults.timed import Fault, Step, broker_crash, broker_restart, memory_alarm, outage, worker_kill
+from tqsim.faults.timed import REPAIRS, Fault, Step, broker_crash, broker_restart, memory_alarm, outage, worker_kill
 
 __all__ = [
+    "REPAIRS",
     "SERVERS",
     "Condition",
     "Fault",

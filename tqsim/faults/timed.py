@@ -14,9 +14,10 @@ from tqsim.durations import Duration
 from tqsim.errors import UsageError
 from tqsim.faults.conditions import Condition, Route
 
-__all__ = ["Fault", "Step", "broker_crash", "broker_restart", "memory_alarm", "outage", "worker_kill"]
+__all__ = ["REPAIRS", "Fault", "Step", "broker_crash", "broker_restart", "memory_alarm", "outage", "worker_kill"]
 
-_REPAIRS: Final = ("service.recover", "worker.restart", "broker.start", "broker.calm", "link.mend")
+#: The verbs of steps that end what an earlier one began.
+REPAIRS: Final = ("service.recover", "worker.restart", "broker.start", "broker.calm", "link.mend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Step:
     @property
     def repairs(self) -> bool:
         """Whether the step ends what an earlier one began."""
-        return self.verb in _REPAIRS
+        return self.verb in REPAIRS
 
 
 @dataclass(frozen=True, slots=True)

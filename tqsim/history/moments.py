@@ -19,7 +19,8 @@ fields.  These fields mean the same wherever they occur, and the derived lives d
   ``task.received`` on.  Message moments without ``message`` are told apart by it.
 - ``redelivered``, on ``task.received``: true or false.  ``requeue``, on ``task.rejected``: true or false.
 - ``child``: the pid of a pool child, on ``task.started`` and after; on ``child.ended``, ``pid`` will do.
-- ``error``: the text of an exception.  ``hard``, on ``task.timed_out``: which of the two limits.
+- ``error``: the text of an exception; on ``process.stopped``, of the one that ended a worker which nobody had asked
+  to end.  ``hard``, on ``task.timed_out``: which of the two limits.
 - ``kind`` and ``concurrency``, on ``process.started`` and ``restarted``: "worker", "client" or "beat", and
   its number of slots.
 """

@@ -7,10 +7,11 @@ Start at :func:`summary`, which turns a history into plain data; ``figures`` rou
 from __future__ import annotations
 
 from tqsim.report.failure import failure_block
-from tqsim.report.summaries import QueueSummary, Spread, Summary, TaskSummary, WorkerSummary, summary
+from tqsim.report.summaries import FaultSummary, QueueSummary, Spread, Summary, TaskSummary, WorkerSummary, summary
 from tqsim.report.tables import summary_tables
 
 __all__ = [
+    "FaultSummary",
     "QueueSummary",
     "Spread",
     "Summary",

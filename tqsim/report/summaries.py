@@ -7,10 +7,12 @@ the numbers look on a screen is left to :mod:`tqsim.report.tables`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from tqsim.faults import REPAIRS
 from tqsim.history import History, RunInfo, TaskLife, percentile
+from tqsim.history.moments import FAULT_INSTALLED, FAULT_STRUCK
 
 _PROCESS_STARTS: Final = ("process.started", "process.restarted")
 _PROCESS_ENDS: Final = ("process.stopped", "process.killed", "process.crashed")
@@ -82,8 +84,17 @@ class QueueSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultSummary:
+    """One stroke of a fault: when it came, and when it was repaired; None for what has not happened."""
+
+    name: str
+    struck_us: int | None = None
+    repaired_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """A run in numbers.  Tasks are in order of name, workers and queues in order of appearance."""
+    """A run in numbers.  Tasks are in order of name, the rest in order of appearance."""
 
     info: RunInfo
     moments: int
@@ -91,6 +102,7 @@ class Summary:
     tasks: tuple[TaskSummary, ...]
     workers: tuple[WorkerSummary, ...]
     queues: tuple[QueueSummary, ...]
+    faults: tuple[FaultSummary, ...] = ()
 
 
 def summary(history: History) -> Summary:
@@ -106,6 +118,7 @@ def summary(history: History) -> Summary:
         tasks=tuple(_task(name, by_name[name]) for name in sorted(by_name)),
         workers=_workers(history, lives),
         queues=_queues(history),
+        faults=_faults(history),
     )
 
 
@@ -190,3 +203,21 @@ def _queues(history: History) -> tuple[QueueSummary, ...]:
     return tuple(
         QueueSummary(life.name, life.queued, life.depth_max, life.depth_mean(history.end_us)) for life in found
     )
+
+
+def _faults(history: History) -> tuple[FaultSummary, ...]:
+    """Return the strokes in order; two of one fault are told apart by their order."""
+    strokes: list[FaultSummary] = []
+    for moment in history.moments_named(FAULT_INSTALLED, FAULT_STRUCK):
+        name, verb = str(moment.fields["fault"]), moment.fields.get("verb")
+        if verb is None:
+            strokes.append(FaultSummary(name))
+            continue
+        what = "repaired_us" if verb in REPAIRS else "struck_us"
+        for number, stroke in enumerate(strokes):
+            if stroke.name == name and getattr(stroke, what) is None:
+                strokes[number] = replace(stroke, **{what: moment.at_us})
+                break
+        else:
+            strokes.append(replace(FaultSummary(name), **{what: moment.at_us}))
+    return tuple(strokes)

@@ -6,12 +6,14 @@ them is left to the caller.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from tqsim.durations import column
 from tqsim.report.figures import brief, count, share
 from tqsim.report.summaries import Spread, Summary, TaskSummary
 
@@ -19,11 +21,11 @@ _SPREADS: Final = ("wait", "run", "end to end")
 
 
 def summary_tables(summary: Summary) -> list[Table]:
-    """Return the tables of a summary: tasks, times, workers and queues, without those that are empty.
+    """Return the tables of a summary: tasks, times, workers, queues and faults, without those that are empty.
 
     Queues that took no message are left out, and tasks of which nothing has ended from the times.
     """
-    tables = [_tasks(summary), _times(summary), _workers(summary), _queues(summary)]
+    tables = [_tasks(summary), _times(summary), _workers(summary), _queues(summary), _faults(summary)]
     return [table for table in tables if table.row_count]
 
 
@@ -75,6 +77,20 @@ def _queues(summary: Summary) -> Table:
             figures = (count(queue.queued), count(queue.depth_max), f"{queue.depth_mean:,.2f}")
             table.add_row(Text(queue.name), *figures)
     return table
+
+
+def _faults(summary: Summary) -> Table:
+    table = _table("Faults", ("fault",), ("struck", "repaired"))
+    struck = _times_of([fault.struck_us for fault in summary.faults])
+    repaired = _times_of([fault.repaired_us for fault in summary.faults])
+    for fault, *times in zip(summary.faults, struck, repaired, strict=True):
+        table.add_row(Text(fault.name), *times)
+    return table
+
+
+def _times_of(instants_us: Sequence[int | None]) -> list[str]:
+    texts = iter(column([at_us for at_us in instants_us if at_us is not None]))
+    return [brief(None) if at_us is None else next(texts) for at_us in instants_us]
 
 
 def _cells(spread: Spread) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from tqsim.scenario.figures import figure, figure_text
 from tqsim.scenario.loading import Story, Variant
 from tqsim.scenario.outcome import Judgement, VariantOutcome
 from tqsim.simulation import ClientHandle
+from tqsim.worker.ends import WorkerEnd
 
 __all__ = ["compared", "judged", "notices", "troubles"]
 
@@ -51,15 +52,27 @@ def troubles(clients: Mapping[str, ClientHandle]) -> tuple[str, ...]:
 
 
 def notices(history: History) -> tuple[str, ...]:
-    """Tell of each load of which something could not be published."""
+    """Tell of each worker that ended by itself, and of each load of which something could not be published."""
+    return (*_ends_of_workers(history), *_unpublished(history))
+
+
+def _ends_of_workers(history: History) -> list[str]:
+    return [
+        str(WorkerEnd(moment.process, moment.at_us, int(str(moment.fields["exit_code"])), str(moment.fields["error"])))
+        for moment in history.moments_named(moments.PROCESS_STOPPED)
+        if moment.fields.get("error")
+    ]
+
+
+def _unpublished(history: History) -> list[str]:
     failed: dict[str, list[str]] = {}
     for moment in history.moments_named(moments.TASK_UNPUBLISHED):
         failed.setdefault(moment.process, []).append(str(moment.fields["error"]))
-    return tuple(
+    return [
         f"load {name!r}: {len(errors)} could not be published{', the first' if len(errors) > 1 else ''} because of "
         f"{errors[0]}"
         for name, errors in failed.items()
-    )
+    ]
 
 
 def _judged(history: History, name: str, check: Check, variant: Variant) -> Judgement:

@@ -33,8 +33,8 @@ class Judgement:
 class VariantOutcome:
     """One variant's run, in words where it went otherwise than told.
 
-    ``troubles`` are loads that ended early; ``notices`` are loads some of whose publishes failed,
-    which a broker that is down does to them.
+    ``troubles`` are loads that ended early; ``notices`` are workers that ended by themselves, and loads some of
+    whose publishes failed, which a broker that is down does to them.
     """
 
     name: str

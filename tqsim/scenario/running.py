@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from celery import Celery
@@ -42,6 +42,8 @@ __all__ = ["Observer", "run"]
 Observer: TypeAlias = Callable[[str, Simulation, "int | None"], None]
 
 _NUMBER = "{number}"
+#: The keys of ``[broker]`` that one of the profiles has.
+_ONLY_FOR: Final = {"redis": ("persistence",), "rabbitmq": ("consumer_timeout", "channel_tick_interval")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class _Prepared:
     variant: Variant
     apps: Applications
     broker: RabbitMQ | Redis
+    setup: Callable[[], object] | None
     checks: dict[str, Check]
 
 
@@ -74,6 +77,8 @@ def _prepare(variant: Variant) -> _Prepared:
         with places.located(("workers", name)):
             apps[name] = apps[""] if worker.app is None else find_application(worker.app, "app")
     require_known_names(scenario, apps, places)
+    with places.located(("setup",)):  # its module is imported before a simulation is open
+        setup = None if scenario.setup is None else _find_setup(scenario.setup)
     checks: dict[str, Check] = {}
     for name, expectation in scenario.expect.items():
         wanted = expectation.variant
@@ -82,16 +87,22 @@ def _prepare(variant: Variant) -> _Prepared:
             check = build(expectation)
         if names is None or variant.name in names:
             checks[name] = check
-    return _Prepared(variant, apps, broker, checks)
+    return _Prepared(variant, apps, broker, setup, checks)
 
 
-def _set_up(path: str) -> None:
-    """Call the scenario's own ``setup``, whose errors are its author's."""
-    setup = find_object(path, "setup")
+def _find_setup(path: str) -> Callable[[], object]:
+    setup: Callable[[], object] = find_object(path, "setup")
     if not callable(setup):
         raise UsageError(f"{path!r} is of type {type(setup).__name__!r}; expected a function without arguments.")
+    return setup
+
+
+def _set_up(path: str, setup: Callable[[], object]) -> None:
+    """Call the scenario's own ``setup``, whose errors are its author's."""
     try:
         setup()
+    except NoProgress:
+        raise
     except Exception as error:
         raise UsageError(f"{path!r} raised {type(error).__name__}: {error}.") from error
 
@@ -99,9 +110,6 @@ def _set_up(path: str) -> None:
 def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> VariantOutcome:
     variant, apps = prepared.variant, prepared.apps
     scenario, places = variant.scenario, variant.places
-    if scenario.setup is not None:
-        with places.located(("setup",)):
-            _set_up(scenario.setup)
     with places.located(()):
         simulation = Simulation(
             apps[""],
@@ -115,6 +123,9 @@ def _run(prepared: _Prepared, reproduction: str, observer: Observer | None) -> V
             reproduction=reproduction,
         )
     with simulation as sim:
+        if scenario.setup is not None and prepared.setup is not None:
+            with places.located(("setup",)):
+                _set_up(scenario.setup, prepared.setup)
         clients = _furnish(sim, variant, apps)
         if observer is not None:
             length = scenario.run.length
@@ -131,13 +142,15 @@ def _broker(variant: Variant, app: Celery) -> RabbitMQ | Redis:
     Raises :class:`~tqsim.UnsupportedError` if that one is not simulated.
     """
     wanted = variant.scenario.broker
-    if wanted is not None and wanted.profile == "redis":
-        return Redis(**_given(wanted, "version", "persistence"))
     if wanted is not None:
-        if wanted.persistence is not None:
-            with variant.places.located(("broker", "persistence")):
-                raise UsageError(f'persistence={wanted.persistence!r} is only for profile = "redis".')
-        return RabbitMQ(**_given(wanted, "version"))
+        for profile, keys in _ONLY_FOR.items():
+            for key in keys if profile != wanted.profile else ():
+                value = getattr(wanted, key)
+                if value is not None:
+                    with variant.places.located(("broker", key)):
+                        raise UsageError(f'{key}={value!r} is only for profile = "{profile}".')
+        kind = Redis if wanted.profile == "redis" else RabbitMQ
+        return kind(**_given(wanted, "version", *_ONLY_FOR[wanted.profile]))
     try:
         return profile_for(app)
     except UnsupportedError as error:
@@ -190,7 +203,7 @@ def _pass_time(sim: Simulation, variant: Variant) -> None:
         if wanted.length is not None:
             sim.run(for_=wanted.length)
         if wanted.until_idle or (wanted.until_idle is None and wanted.length is None):
-            sim.run_until_idle(limit=wanted.limit)
+            sim.run_until_idle(limit=wanted.limit, ignore_queues=wanted.ignore_queues)
     except NoProgress as verdict:
         if not variant.name:
             raise

@@ -71,20 +71,26 @@ class Lognormal(Struct, frozen=True, kw_only=True, tag_field="distribution", tag
 class Run(Struct, frozen=True, kw_only=True):
     """How long: let ``length`` pass, then, with ``until_idle``, wait at most ``limit`` for the rest.
 
-    Without either it is until idle.
+    Without either it is until idle.  Messages in ``ignore_queues`` do not count.
     """
 
     length: Duration | None = None
     until_idle: Switch | None = None
     limit: Duration = "1d"
+    ignore_queues: Texts = field(default_factory=list)
 
 
 class Broker(Struct, frozen=True, kw_only=True):
-    """Which broker; without the table the application's URL decides."""
+    """Which broker; without the table the application's URL decides.
+
+    ``persistence`` is of Redis, ``consumer_timeout`` and ``channel_tick_interval`` are of RabbitMQ.
+    """
 
     profile: Annotated[str, Meta(description='"rabbitmq" or "redis"', pattern="^(rabbitmq|redis)$")] = "rabbitmq"
     version: Text | None = None
     persistence: Annotated[str, Meta(description='"none", "rdb" or "aof"', pattern="^(none|rdb|aof)$")] | None = None
+    consumer_timeout: Duration | None = None
+    channel_tick_interval: Duration | None = None
 
 
 class Worker(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ The main name is :class:`Running`.  What counts as idle is :mod:`tqsim.simulatio
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from tqsim import durations
 from tqsim.durations import Duration
@@ -45,14 +46,17 @@ class Running:
         else:
             raise UsageError(f"run(until={until!r}): expected a datetime or a function without arguments.")
 
-    def run_until_idle(self, *, limit: Duration) -> None:
+    def run_until_idle(self, *, limit: Duration, ignore_queues: Sequence[str]) -> None:
         """See :meth:`tqsim.Simulation.run_until_idle`."""
         __tracebackhide__ = True
         self.require_test_fiber("run_until_idle")
         limit_us = durations.microseconds(limit, "limit")
-        if not self._kernel.run_until_quiet(self._idleness.is_idle, self._kernel.loop.now_us + limit_us):
+        ignored = _queue_names(ignore_queues)
+        is_idle = partial(self._idleness.is_idle, ignored)
+        if not self._kernel.run_until_quiet(is_idle, self._kernel.loop.now_us + limit_us):
             raise self._kernel.loop.no_progress(
-                f"Not idle after {durations.text(limit_us)} of virtual time. Still there: {self._idleness.describe()}."
+                f"Not idle after {durations.text(limit_us)} of virtual time. Still there: "
+                f"{self._idleness.describe(ignored)}.{self._idleness.advice(ignored)}"
             )
 
     def require_test_fiber(self, what: str) -> None:
@@ -80,3 +84,9 @@ class Running:
                 f"run(until={name}): not true within {durations.text(limit_us)} of virtual time, and nothing "
                 f"more happens before. Still there: {self._idleness.describe()}."
             )
+
+
+def _queue_names(given: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+        raise UsageError(f'ignore_queues={given!r}: expected names of queues in a list, such as ["commands.dead"].')
+    return tuple(dict.fromkeys(given))

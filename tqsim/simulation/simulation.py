@@ -338,15 +338,16 @@ class Simulation:
         self._require_open()
         self._running.run(for_=for_, until=until, limit=limit)
 
-    def run_until_idle(self, *, limit: Duration = _LIMIT) -> None:
+    def run_until_idle(self, *, limit: Duration = _LIMIT, ignore_queues: Sequence[str] = ()) -> None:
         """Run until nothing is left to do: no message ready or unacknowledged, no task or client running.
 
-        Beat, heartbeats and other background work do not count.  When that takes more than
+        Beat, heartbeats and other background work do not count, nor do messages in ``ignore_queues``, such as one
+        of dead letters that nobody consumes.  When that takes more than
         ``limit`` the verdict is :class:`~tqsim.NoProgress`, which names what it waited for.
         """
         __tracebackhide__ = True
         self._require_open()
-        self._running.run_until_idle(limit=limit)
+        self._running.run_until_idle(limit=limit, ignore_queues=ignore_queues)
 
     # -- looking and judging ------------------------------------------------------------------
 

@@ -15,11 +15,13 @@ from celery import concurrency
 from celery.apps.worker import Worker
 from celery.concurrency.base import BasePool
 from celery.concurrency.prefork import TaskPool as CeleryPrefork
-from celery.exceptions import ImproperlyConfigured
+from celery.exceptions import ImproperlyConfigured, WorkerShutdown, WorkerTerminate
 
 from tqsim.errors import UnsupportedError, UsageError
+from tqsim.history import stable_text
 from tqsim.kernel import Kernel, Process
 from tqsim.kernel.hosts import HOST_NAME
+from tqsim.worker.ends import WorkerEnd
 from tqsim.worker.inline import inline_pool_class
 from tqsim.worker.options import read_options
 from tqsim.worker.pool import pool_class
@@ -28,6 +30,26 @@ from tqsim.worker.runtime import Note, WorkerRuntime
 __all__ = ["WorkerProgram"]
 
 _GREEN: Final = ("gevent", "eventlet")
+
+
+class _Worker(Worker):
+    """Celery's worker, which remembers what ended it: Celery itself only logs that (``WorkController.start``)."""
+
+    #: The error in words; ``None`` while it lives, and for one that was asked to end.
+    error: str | None = None
+
+    class Blueprint(Worker.Blueprint):
+        """The steps of a worker."""
+
+        def start(self, parent: Any) -> None:
+            """Take the steps; the last one returns when the worker is to end."""
+            try:
+                super().start(parent)
+            except (WorkerShutdown, WorkerTerminate):
+                raise  # on request
+            except (Exception, SystemExit) as error:
+                parent.error = stable_text(error)
+                raise
 
 
 class WorkerProgram:
@@ -52,6 +74,8 @@ class WorkerProgram:
         self.process: Process | None = None
         self.runtime: WorkerRuntime | None = None
         self.celery_worker: Any = None
+        #: How its last life ended, if it did so by itself and with an error.
+        self.end: WorkerEnd | None = None
         self.starts = 0
         self._kernel = kernel
         self._options = read_options(app, name, options)
@@ -78,6 +102,7 @@ class WorkerProgram:
             raise UsageError(f"Worker {self.name!r} is running already; kill() or stop() it first.")
         self.starts += 1
         self.celery_worker = None
+        self.end = None
         process = self.process = self._kernel.new_process(self.name)
         self.runtime = WorkerRuntime(self._kernel, self.app, process, self.hostname, self._note, self._cost_us)
         self.runtime.note(
@@ -92,22 +117,29 @@ class WorkerProgram:
         assert self.process is not None
         assert self.runtime is not None
         process, runtime = self.process, self.runtime
+        error_text: str | None = None
         self.app.set_current()
         try:
-            worker = self.celery_worker = Worker(
+            worker = self.celery_worker = _Worker(
                 app=self.app, hostname=self.hostname, **{**self._options, "pool": self._pool_class(runtime)}
             )
             worker.start()
-            exit_code = worker.exitcode or 0
+            exit_code = _code(worker.exitcode)
+            error_text = worker.error
         except SystemExit as error:
-            exit_code = error.code if isinstance(error.code, int) else 1
+            exit_code = _code(error.code)
+            error_text = None if isinstance(error, WorkerShutdown | WorkerTerminate) else stable_text(error)
         except ImproperlyConfigured as error:
             self._kernel.end_process(process, 1)
             raise UsageError(f"worker {self.name!r} cannot start: {_one_line(error)}") from None
         except Exception:
             self._kernel.end_process(process, 1)
             raise
-        runtime.note("process.stopped", kind="worker", exit_code=exit_code)
+        why = {}
+        if exit_code and error_text is not None:
+            self.end = WorkerEnd(self.name, self._kernel.loop.now_us, exit_code, error_text)
+            why = {"error": error_text}
+        runtime.note("process.stopped", kind="worker", exit_code=exit_code, **why)
         self._kernel.end_process(process, exit_code)
 
     def _pool_class(self, runtime: WorkerRuntime) -> type:
@@ -183,6 +215,13 @@ class WorkerProgram:
             raise UsageError(
                 f"Worker {self.name!r} cannot {what}: it has ended already. Start it again with restart()."
             )
+
+
+def _code(value: Any) -> int:
+    """The exit code of a process that ends by ``sys.exit(value)``."""
+    if value is None:
+        return 0
+    return value if isinstance(value, int) else 1
 
 
 def _one_line(error: Exception) -> str:

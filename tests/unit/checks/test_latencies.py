@@ -36,6 +36,13 @@ def test_each_limit_that_is_exceeded_names_the_task_at_that_rank() -> None:
     assert times(verdict) == [(0, "task.published"), (2, "task.started")]
 
 
+def test_a_value_is_told_to_the_millisecond_unless_it_is_that_close_to_its_limit() -> None:
+    assert texts(latency(max="2s")(waits(2.345678))) == ["0: max of wait is 2.346s over 1 value; expected at most 2s."]
+    assert texts(latency(max="2s")(waits(2.000001))) == [
+        "0: max of wait is 2.000001s over 1 value; expected at most 2s."
+    ]
+
+
 def test_other_percentiles_can_be_given() -> None:
     assert texts(latency(percentiles={25: "500ms", 99.9: "1h"})(waits(1, 2))) == [
         "0: p25 of wait is 1s over 2 values; expected at most 500ms."

@@ -36,9 +36,9 @@ def test_a_failure_names_the_check_the_task_its_moments_and_how_to_reproduce_it(
     assert failure(story.history(), nothing_lost(), no_overlap(task="shop.charge")) == (
         "no_overlap(task='shop.charge') failed: 1 violation.\n"
         "  shop.charge a: attempts 1 on w1 and 2 on w2 ran at the same time, from 1h 1s on.\n"
-        "              1s  task.started        w1        delivery=1 child=5000001\n"
-        "           1h 1s  task.started        w2        delivery=2 child=5000002\n"
-        "           1h 2s  task.succeeded      w2        delivery=2\n"
+        "            1.0s  task.started        w1        delivery=1 child=5000001\n"
+        "         1h 1.0s  task.started        w2        delivery=2 child=5000002\n"
+        "         1h 2.0s  task.succeeded      w2        delivery=2\n"
         "         1h 2.5s  task.succeeded      w1        delivery=1\n"
         "Reproduce: pytest --tqsim-seed=7"
     )

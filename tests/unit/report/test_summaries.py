@@ -5,7 +5,7 @@ import pytest
 from tests.unit.history.story import INFO, Story
 from tests.unit.refusals import refusal
 from tqsim.history import History
-from tqsim.report import QueueSummary, Spread, Summary, TaskSummary, WorkerSummary, summary
+from tqsim.report import FaultSummary, QueueSummary, Spread, Summary, TaskSummary, WorkerSummary, summary
 
 
 def test_tasks_are_counted_by_name_and_state() -> None:
@@ -100,6 +100,26 @@ def test_queues_have_their_depth_over_the_whole_run() -> None:
     assert summary(story.history()).queues == (
         QueueSummary("celery", 2, 2, 1.0),
         QueueSummary("mail", 1, 1, 0.25),
+    )
+
+
+def test_faults_have_the_times_of_their_strokes_and_repairs() -> None:
+    story = Story()
+    for name in ("outage", "reset", "reset", "late"):
+        story.tell(0, "fault.installed", "faults", fault=name)
+    story.tell(1, "fault.struck", "faults", fault="outage", verb="service.fail", target="payments")
+    story.tell(2, "fault.struck", "faults", fault="reset", verb="link.reset", target="w1 to broker")
+    story.tell(3, "fault.struck", "faults", fault="outage", verb="service.recover", target="payments")
+    story.tell(4, "fault.struck", "faults", fault="reset", verb="link.reset", target="w1 to broker")
+    story.tell(5, "fault.struck", "faults", fault="outage", verb="service.fail", target="payments")
+
+    second = 1_000_000
+    assert summary(story.history()).faults == (
+        FaultSummary("outage", second, 3 * second),
+        FaultSummary("reset", 2 * second),
+        FaultSummary("reset", 4 * second),
+        FaultSummary("late"),
+        FaultSummary("outage", 5 * second),
     )
 
 

@@ -30,6 +30,24 @@ def story() -> Story:
     return told
 
 
+def test_faults_have_a_table_with_aligned_times() -> None:
+    told = Story()
+    for name, struck, repaired in (("outage of payments at 1m for 90s", 60, 150.25), ("crash of the broker", 90, None)):
+        told.tell(0, "fault.installed", "faults", fault=name)
+        told.tell(struck, "fault.struck", "faults", fault=name, verb="broker.stop", target="broker")
+        if repaired is not None:
+            told.tell(repaired, "fault.struck", "faults", fault=name, verb="broker.start", target="broker")
+    told.tell(0, "fault.installed", "faults", fault="memory alarm")
+    assert printed(*summary_tables(summary(told.history()))) == [
+        "Faults",
+        " fault                             struck   repaired",
+        " ───────────────────────────────────────────────────",
+        " outage of payments at 1m for 90s      1m  2m 30.25s",
+        " crash of the broker               1m 30s          -",
+        " memory alarm                           -          -",
+    ]
+
+
 def test_tables_fit_80_columns_with_numbers_on_the_right() -> None:
     assert printed(*summary_tables(summary(story().history()))) == [
         "Tasks",

@@ -7,7 +7,7 @@ are the same as those of result backends and of the application's clients at the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from tqsim.broker.links import Links
@@ -181,9 +181,14 @@ class RedisBroker:
         """The queues whose messages are work: those that tasks were sent to."""
         return [view for view in self.queues() if view.carries_work]
 
-    def has_work(self) -> bool:
-        """Whether a task is in a list, popped, recorded as unacknowledged, or on its way here."""
-        return self.links.carries_work or any(observer.ledger.open_work for observer in self._observers.values())
+    def has_work(self, ignored: Collection[str] = ()) -> bool:
+        """Whether a task is in a list, popped, recorded as unacknowledged, or on its way here.
+
+        What is in the queues called ``ignored`` does not count.
+        """
+        if self.links.carries_work:
+            return True
+        return any(observer.ledger.has_work(ignored) for observer in self._observers.values())
 
 
 def _ignore(name: str, **fields: Any) -> None:

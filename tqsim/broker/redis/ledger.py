@@ -8,7 +8,7 @@ a message that a consumer has popped is recorded in a hash (``unacked``) by its 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -225,6 +225,13 @@ class Ledger:
     def find(self, database: int, tag: str) -> list[Copy]:
         """The copies of a tag."""
         return self.copies.get((database, tag), [])
+
+    def has_work(self, ignored: Collection[str]) -> bool:
+        """Whether the server has a task, but for those in the queues called ``ignored``."""
+        if not self.open_work or not ignored:
+            return bool(self.open_work)
+        copies = (copy for same in self.copies.values() for copy in same)
+        return any(copy.is_work and copy.queue.name not in ignored for copy in copies)
 
     def settle(self, copy: Copy) -> None:
         """The broker is rid of a copy that it had handed out."""
