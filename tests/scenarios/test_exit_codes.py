@@ -62,8 +62,9 @@ def test_a_run_past_its_limit_ends_with_three_and_tells_what_it_waited_for() -> 
     result = tqsim("run", SCENARIO, "--set", never_restarted, "--set", "run.limit=2h")
     assert lines(result.stderr) == [
         (
-            "No progress: Not idle after 2h of virtual time. Still there: 30 ready in queue 'mail' (nobody consumes it)."
-            ' If nobody is meant to consume it, as a queue of dead letters, give ignore_queues=["mail"].'
+            "No progress: Not idle after 2h of virtual time. Still there: 30 ready in queue 'mail' "
+            "(nobody consumes it). "
+            'If nobody is meant to consume it, as a queue of dead letters, give ignore_queues=["mail"].'
         ),
         reproduction(f"--seed 0 --set '{never_restarted}' --set run.limit=2h"),
     ]

@@ -199,6 +199,8 @@ def test_a_worker_that_ends_by_itself_is_told() -> None:
     assert notice.startswith("worker 'one' ended by itself at 30m 35.5s with exit code 1 (")
     assert " with exit code 1 (PreconditionFailed: (0, 0): (406) PRECONDITION_FAILED - delivery ackn" in notice
     assert others == []
+    text += '[variants.a]\n[variants.b]\nrun.length = "1m"\n'
+    assert run(load(text, "story.toml")).notices == (f"variant 'a': {notice}",)
 
 
 def test_a_run_that_never_ends_is_told() -> None:

@@ -176,7 +176,8 @@ def test_a_task_in_a_queue_that_nobody_consumes_is_named_with_the_queue() -> Non
         with pytest.raises(tqsim.NoProgress) as caught:
             sim.run_until_idle(limit="1h")
     assert str(caught.value).splitlines()[0] == (
-        "Not idle after 1h of virtual time. Still there: 1 ready in queue 'emials' (nobody consumes it)."
+        "Not idle after 1h of virtual time. Still there: 1 ready in queue 'emials' (nobody consumes it). "
+        'If nobody is meant to consume it, as a queue of dead letters, give ignore_queues=["emials"].'
     )
 
 

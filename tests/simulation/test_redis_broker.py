@@ -89,7 +89,8 @@ def test_what_is_still_there_is_named() -> None:
         with pytest.raises(tqsim.NoProgress) as caught:
             sim.run_until_idle(limit="1h")
     assert str(caught.value).splitlines()[0] == (
-        "Not idle after 1h of virtual time. Still there: 1 ready in queue 'mails' (nobody consumes it)."
+        "Not idle after 1h of virtual time. Still there: 1 ready in queue 'mails' (nobody consumes it). "
+        'If nobody is meant to consume it, as a queue of dead letters, give ignore_queues=["mails"].'
     )
 
 

@@ -31,7 +31,8 @@ def latency(
 ) -> Fault:
     """What is sent takes ``delay``, and up to ``jitter`` more, to arrive; each way, and in order.
 
-    Without ``for_`` it lasts until the fault is removed.  Several latencies add up.
+    Without ``for_`` it lasts until the fault is removed.  Several latencies add up.  Without ``server`` the
+    result backend is as far away as the broker.
     """
     delay_us, jitter_us = durations.microseconds(delay, "delay"), durations.microseconds(jitter, "jitter")
     text = f"latency of {durations.text(delay_us)}"
@@ -45,7 +46,8 @@ def partition(
 ) -> Fault:
     """Nothing arrives, either way, and nobody is told; what was sent is sent again when it is over.
 
-    Who notices, and when, is as on Linux: by heartbeats, timeouts of the client, and TCP's own.
+    Who notices, and when, is as on Linux: by heartbeats, timeouts of the client, and TCP's own.  Without
+    ``server`` the result backend is cut off too; ``server="broker"`` leaves a Redis for results within reach.
     """
     return _lasting("partition", Route(process, server), Condition(is_cut=True), at, for_)
 
@@ -60,7 +62,7 @@ def half_open(process: str | None = None, *, at: Duration, server: str | None = 
 
     ``lost_by="path"``: something in between, such as a firewall, has forgotten the connection, and nothing
     arrives any more, either way.  ``lost_by="server"``: the server has forgotten it, and answers the next thing
-    that the client sends with a reset.
+    that the client sends with a reset.  Without ``server`` the connections to the result backend are lost too.
     """
     if lost_by not in _LOSERS:
         raise UsageError(f'lost_by={lost_by!r}; expected "path" or "server".')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from tqsim.faults import REPAIRS
 from tqsim.history import History, RunInfo, TaskLife, percentile
@@ -214,10 +214,11 @@ def _faults(history: History) -> tuple[FaultSummary, ...]:
             strokes.append(FaultSummary(name))
             continue
         what = "repaired_us" if verb in REPAIRS else "struck_us"
+        when: dict[str, Any] = {what: moment.at_us}
         for number, stroke in enumerate(strokes):
             if stroke.name == name and getattr(stroke, what) is None:
-                strokes[number] = replace(stroke, **{what: moment.at_us})
+                strokes[number] = replace(stroke, **when)
                 break
         else:
-            strokes.append(replace(FaultSummary(name), **{what: moment.at_us}))
+            strokes.append(FaultSummary(name, **when))
     return tuple(strokes)

@@ -65,9 +65,13 @@ class Outcome:
     @property
     def notices(self) -> tuple[str, ...]:
         """What a reader of the figures should know."""
-        return tuple(notice for variant in self.variants for notice in variant.notices)
+        return tuple(_of(variant, notice) for variant in self.variants for notice in variant.notices)
 
     @property
     def troubles(self) -> tuple[str, ...]:
         """What kept the runs from being as they were told."""
-        return tuple(trouble for variant in self.variants for trouble in variant.troubles)
+        return tuple(_of(variant, trouble) for variant in self.variants for trouble in variant.troubles)
+
+
+def _of(variant: VariantOutcome, words: str) -> str:
+    return f"variant {variant.name!r}: {words}" if variant.name else words

@@ -51,8 +51,9 @@ class FaultLines:
         """Add a fault now; its times count from here.  What it strikes must exist already.
 
         In a ``with`` statement the fault is removed at the end of the block: what it broke is repaired
-        at once, and what it has not broken yet stays whole.  Raises :class:`~tqsim.UsageError` for anything else
-        than a fault.
+        at once, and what it has not broken yet stays whole.  A task whose process is killed within such a block
+        leaves its fault as it is, because no code of it runs any more.  Raises :class:`~tqsim.UsageError` for
+        anything else than a fault.
         """
         self._require_open()
         if not isinstance(fault, Fault):

@@ -32,26 +32,6 @@ __all__ = ["WorkerProgram"]
 _GREEN: Final = ("gevent", "eventlet")
 
 
-class _Worker(Worker):
-    """Celery's worker, which remembers what ended it: Celery itself only logs that (``WorkController.start``)."""
-
-    #: The error in words; ``None`` while it lives, and for one that was asked to end.
-    error: str | None = None
-
-    class Blueprint(Worker.Blueprint):
-        """The steps of a worker."""
-
-        def start(self, parent: Any) -> None:
-            """Take the steps; the last one returns when the worker is to end."""
-            try:
-                super().start(parent)
-            except (WorkerShutdown, WorkerTerminate):
-                raise  # on request
-            except (Exception, SystemExit) as error:
-                parent.error = stable_text(error)
-                raise
-
-
 class WorkerProgram:
     """One worker; ``name`` is the part of its node name before ``@sim``.
 
@@ -120,12 +100,11 @@ class WorkerProgram:
         error_text: str | None = None
         self.app.set_current()
         try:
-            worker = self.celery_worker = _Worker(
+            worker = self.celery_worker = Worker(
                 app=self.app, hostname=self.hostname, **{**self._options, "pool": self._pool_class(runtime)}
             )
-            worker.start()
+            error_text = _run_to_the_end(worker)
             exit_code = _code(worker.exitcode)
-            error_text = worker.error
         except SystemExit as error:
             exit_code = _code(error.code)
             error_text = None if isinstance(error, WorkerShutdown | WorkerTerminate) else stable_text(error)
@@ -215,6 +194,28 @@ class WorkerProgram:
             raise UsageError(
                 f"Worker {self.name!r} cannot {what}: it has ended already. Start it again with restart()."
             )
+
+
+def _run_to_the_end(worker: Any) -> str | None:
+    """Run Celery's worker; return the error that ended it, in words, or ``None`` where it was asked to end.
+
+    Celery itself only logs the error (celery/worker/worker.py, ``WorkController.start``).
+    """
+    errors: list[str] = []
+    start = worker.blueprint.start
+
+    def start_and_remember(parent: Any) -> None:
+        try:
+            start(parent)
+        except (WorkerShutdown, WorkerTerminate):
+            raise  # on request
+        except (Exception, SystemExit) as error:
+            errors.append(stable_text(error))
+            raise
+
+    worker.blueprint.start = start_and_remember
+    worker.start()
+    return errors[0] if errors else None
 
 
 def _code(value: Any) -> int:
