@@ -18,6 +18,7 @@ __all__ = [
     "CHANNEL_ERROR",
     "COMMAND_INVALID",
     "CONNECTION_FORCED",
+    "INTERNAL_ERROR",
     "NOT_ALLOWED",
     "NOT_FOUND",
     "NOT_IMPLEMENTED",
@@ -34,6 +35,7 @@ __all__ = [
     "no_queue",
     "refuse",
     "reply_text",
+    "unreadable",
 ]
 
 Scope = Literal["channel", "connection"]
@@ -48,6 +50,7 @@ COMMAND_INVALID: Final = 503
 CHANNEL_ERROR: Final = 504
 NOT_ALLOWED: Final = 530
 NOT_IMPLEMENTED: Final = 540
+INTERNAL_ERROR: Final = 541
 
 _NAMES: Final = {
     CONNECTION_FORCED: "CONNECTION_FORCED",
@@ -108,6 +111,11 @@ def reply_text(code: int, explanation: str) -> str:
     if len(encoded) <= _TEXT_BYTES_MAX:
         return text
     return encoded[: _TEXT_BYTES_MAX - 3].decode(errors="surrogateescape") + "..."
+
+
+def unreadable() -> Refusal:
+    """Return the 541 for what the server fails to take apart, which names neither method nor reason."""
+    return Refusal(INTERNAL_ERROR, "INTERNAL_ERROR")
 
 
 def no_queue(name: str, vhost: str) -> Refusal:
