@@ -30,6 +30,35 @@ def _quorum(app: Any, **more: Any) -> None:
 # --- publishing ----------------------------------------------------------------------------------
 
 
+def test_direct_reply_to_is_not_simulated_and_not_advertised() -> None:
+    with tqsim.Simulation(make_app()):
+        connection = kombu.Connection("amqp://")
+        channel: Any = connection.default_channel
+        with pytest.raises(tqsim.UnsupportedError) as caught:
+            channel.basic_consume("amq.rabbitmq.reply-to", "t", no_ack=True, callback=print)
+        assert str(caught.value) == (
+            "Direct reply-to (consuming from 'amq.rabbitmq.reply-to') is not simulated; have replies sent to a queue "
+            "of the client's own: queue_declare(exclusive=True), and its name as reply_to."
+        )
+        assert "direct_reply_to" not in connection.connection.server_properties["capabilities"]
+
+
+def test_what_a_publish_carries_is_no_longer_the_publishers() -> None:
+    with tqsim.Simulation(make_app()):
+        channel = kombu.Connection("amqp://").default_channel
+        queue = channel.queue_declare(exclusive=True).queue
+        headers: dict[str, Any] = {"list": [[1]], "table": {"inner": [{}]}}
+        channel.basic_publish(channel.prepare_message(b"x", headers=headers), exchange="", routing_key=queue)
+        headers["list"][0].append(2)
+        headers["table"]["inner"][0]["a"] = 1
+        first = channel.basic_get(queue)
+        assert first.headers == {"list": [[1]], "table": {"inner": [{}]}}
+        first.headers["list"][0].append(3)
+        first.headers["table"]["inner"].clear()
+        channel.basic_reject(first.delivery_tag, requeue=True)
+        assert channel.basic_get(queue).headers == {"list": [[1]], "table": {"inner": [{}]}}
+
+
 def test_a_full_queue_nacks_a_publisher_that_wants_confirms_and_nobody_else() -> None:
     """amqp/channel.py, basic_publish_confirm."""
     app = make_app()

@@ -11,54 +11,31 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import amqp
 from amqp.exceptions import ChannelError as AmqpChannelError
 from amqp.exceptions import ConsumerCancelled, MessageNacked, error_for_code
-from kombu.transport import base
-from kombu.transport.pyamqp import Message
+from kombu.transport import base, pyamqp
 
+from tqsim.broker.content import carried, carried_body, carried_keys, carried_name, carried_properties, carried_tag
 from tqsim.broker.declaring import Declaring, request
 from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
 from tqsim.broker.rabbitmq.events import Confirm, Deliver, Got, Return
+from tqsim.broker.rabbitmq.messages import Message as ServerMessage
 from tqsim.broker.tables import copy_table, decode_body
 
 if TYPE_CHECKING:
     from tqsim.broker.connection import SimulatedConnection
 
-__all__ = ["Outgoing", "SimulatedChannel"]
+__all__ = ["SimulatedChannel"]
 
 _BASIC_CANCEL: Final = (60, 30)
 _BASIC_RETURN: Final = (60, 50)
 
 
-class Outgoing:
-    """A message that is ready to be published: ``body`` and AMQP ``properties``."""
-
-    __slots__ = ("body", "properties")
-
-    def __init__(self, body: Any, properties: dict[str, Any]) -> None:
-        self.body = body
-        self.properties = properties
-
-
-class _Incoming:
-    """What ``kombu.transport.pyamqp.Message`` asks of a received message."""
-
-    __slots__ = ("body", "delivery_info", "delivery_number", "delivery_tag", "properties")
-
-    def __init__(
-        self, body: Any, properties: dict[str, Any], delivery_info: dict[str, Any], delivery_number: int
-    ) -> None:
-        self.body = body
-        self.properties = properties
-        self.delivery_tag = delivery_info["delivery_tag"]
-        self.delivery_info = delivery_info
-        self.delivery_number = delivery_number
-
-
 class SimulatedChannel(Declaring, base.StdChannel):
     """One channel of a :class:`~tqsim.broker.connection.SimulatedConnection`."""
 
-    Message: Any = Message
+    Message: Any = pyamqp.Message
 
     def __init__(self, connection: SimulatedConnection, server_channel: ServerChannel, line: Any) -> None:
         self.connection: SimulatedConnection | None = connection
@@ -69,40 +46,20 @@ class SimulatedChannel(Declaring, base.StdChannel):
         self.is_open = True
         self.is_closing = False
         self.no_ack_consumers: Any = set()
-        self.callbacks: dict[str, Callable[[Any], None]] = {}
+        self.callbacks: dict[str, Callable[[Any], None] | None] = {}
         self.cancel_callbacks: dict[str, Callable[[str], None] | None] = {}
         self.events: defaultdict[str, set[Callable[..., None]]] = defaultdict(set)
         self._confirms: list[bool] | None = None
 
     # -- messages -----------------------------------------------------------------------------
 
-    def prepare_message(
-        self,
-        body: Any,
-        priority: int | None = None,
-        content_type: str | None = None,
-        content_encoding: str | None = None,
-        headers: Mapping[str, Any] | None = None,
-        properties: Mapping[str, Any] | None = None,
-    ) -> Outgoing:
-        """Return a message for :meth:`basic_publish` (kombu/transport/pyamqp.py)."""
-        values: dict[str, Any] = {"application_headers": headers or {}}
-        if isinstance(body, str):
-            values["content_encoding"] = None  # a name without a value, which leaves no default
-        if priority is not None:
-            values["priority"] = priority
-        if content_type is not None:
-            values["content_type"] = content_type
-        if content_encoding is not None:
-            values["content_encoding"] = content_encoding
-        values.update({name: value for name, value in (properties or {}).items() if value is not None})
-        return Outgoing(body, values)
+    prepare_message: Any = pyamqp.Channel.prepare_message
 
     def prepare_queue_arguments(self, arguments: Any, **kwargs: Any) -> Any:
         """Translate kombu's queue options into ``x-`` arguments."""
         return base.to_rabbitmq_queue_arguments(arguments, **kwargs)
 
-    def message_to_python(self, raw_message: _Incoming) -> Any:
+    def message_to_python(self, raw_message: Any) -> Any:
         """Return the kombu message of a received one; ``delivery_number`` tells deliveries apart."""
         message: Any = self.Message(raw_message, channel=self)
         message.delivery_number = raw_message.delivery_number
@@ -111,7 +68,7 @@ class SimulatedChannel(Declaring, base.StdChannel):
     @request
     def basic_publish(
         self,
-        msg: Outgoing,
+        msg: amqp.Message,
         exchange: str = "",
         routing_key: str = "",
         mandatory: bool = False,
@@ -129,15 +86,16 @@ class SimulatedChannel(Declaring, base.StdChannel):
         connection = self.connection
         assert connection is not None
         connection.read_before_publish()
-        properties = dict(msg.properties)
-        properties["application_headers"] = copy_table(properties["application_headers"])
-        body = msg.body
-        if isinstance(body, str) and properties.setdefault("content_encoding", "utf-8") is None:
-            raise TypeError("encode() argument 'encoding' must be str, not None")
         if connection.confirm_publish and self._confirms is None:
             self.confirm_select()
             self._confirms = []
-        self.line.basic_publish(exchange, routing_key, body, properties, mandatory=mandatory, immediate=immediate)
+        exchange, routing_key = carried_keys(exchange, routing_key)
+        body = carried_body(msg)
+        properties, are_readable = carried_properties(msg)
+        if are_readable:
+            self.line.basic_publish(exchange, routing_key, body, properties, mandatory=mandatory, immediate=immediate)
+        else:
+            self.line.publish_unreadable(exchange)
         if self._confirms is not None:
             self._await_confirm(connection, confirm_timeout or timeout)
 
@@ -150,14 +108,25 @@ class SimulatedChannel(Declaring, base.StdChannel):
             raise MessageNacked
 
     @request
-    def confirm_select(self, nowait: bool = False) -> None:
+    def confirm_select(self, nowait: bool = False) -> tuple[()]:
         """Ask for publisher confirms; they go to ``events["basic_ack"]`` and ``["basic_nack"]``."""
         self.line.confirm_select()
+        return ()
 
     @request
     def tx_select(self) -> None:
         """Refuse transactions, as the server does."""
         self.line.tx_select()
+
+    @request
+    def tx_commit(self) -> None:
+        """Have it refused, as there are no transactions."""
+        self.line.tx_commit()
+
+    @request
+    def tx_rollback(self) -> None:
+        """Have it refused, as there are no transactions."""
+        self.line.tx_rollback()
 
     # -- consuming ----------------------------------------------------------------------------
 
@@ -175,65 +144,73 @@ class SimulatedChannel(Declaring, base.StdChannel):
         on_cancel: Callable[[str], None] | None = None,
     ) -> str:
         """Start a consumer and return its tag."""
-        if callback is not None and consumer_tag:
-            # Deliveries may come with the answer, so the callback must stand before.
-            self.callbacks[consumer_tag] = callback
-        tag: str = self.line.basic_consume(
-            queue, consumer_tag, no_ack=no_ack, exclusive=exclusive, arguments=dict(arguments or {})
-        )
-        if callback is not None:
-            self.callbacks[tag] = callback
+        if nowait and not consumer_tag:
+            raise ValueError("Consumer tag must be specified when nowait is True")
+        queue, asked, table = carried("ssF", queue, consumer_tag, arguments)
+        tag: str = self.line.basic_consume(queue, asked, no_ack=no_ack, exclusive=exclusive, arguments=table)
+        self.callbacks[tag] = callback
         if on_cancel is not None:
             self.cancel_callbacks[tag] = on_cancel
         if no_ack:
             self.no_ack_consumers.add(tag)
         return tag
 
-    def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> None:
+    def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> str | None:
         """End a consumer; what it has not acknowledged stays unacknowledged.
 
         A channel that has lost its connection does nothing (amqp/channel.py, ``basic_cancel``).
         """
-        if self.connection is not None:
-            self._cancel(consumer_tag)
+        tag: str | None = None if self.connection is None else self._cancel(consumer_tag)
+        return tag
 
     @request
-    def _cancel(self, consumer_tag: str) -> None:
-        self.line.basic_cancel(consumer_tag)
-        self._forget_consumer(consumer_tag)
+    def _cancel(self, consumer_tag: str) -> str:
+        tag = carried_name(consumer_tag)
+        self.line.basic_cancel(tag)
+        self._forget_consumer(tag)
+        return tag
 
     @request
-    def basic_get(self, queue: str = "", no_ack: bool = False) -> _Incoming | None:
+    def basic_get(self, queue: str = "", no_ack: bool = False) -> amqp.Message | None:
         """Fetch one message, or ``None`` when nothing is ready."""
-        got = self.line.basic_get(queue, no_ack=no_ack)
-        return None if got is None else self._incoming(got, {"message_count": got.message_count})
+        got = self.line.basic_get(carried_name(queue), no_ack=no_ack)
+        if got is None:
+            return None
+        message = self._incoming(got, {})
+        message.delivery_info["message_count"] = got.message_count
+        return message
 
     @request
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Acknowledge one message, or all up to and including it."""
-        self.line.basic_ack(delivery_tag, multiple=multiple)
+        self.line.basic_ack(carried_tag(delivery_tag), multiple=multiple)
 
     @request
     def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
         """Reject a message; with ``requeue`` it returns to its place in the queue."""
-        self.line.basic_reject(delivery_tag, requeue=requeue)
+        self.line.basic_reject(carried_tag(delivery_tag), requeue=requeue)
 
     @request
-    def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> None:
+    def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> tuple[()]:
         """Limit unacknowledged messages; for RabbitMQ's meaning of the flag see the server."""
-        self.line.basic_qos(prefetch_count, a_global)
+        size, count, is_global = carried("lBb", prefetch_size, prefetch_count, a_global)
+        self.line.basic_qos(count, is_global, size)
+        return ()
 
     @request
     def basic_recover(self, requeue: bool = False) -> None:
-        """Have every unacknowledged message of the channel delivered again."""
-        self.line.basic_recover(requeue)
+        """Have every unacknowledged message of the channel delivered again; py-amqp does not wait for the answer."""
+        self.line.basic_recover_unheard(requeue)
 
     # -- events -------------------------------------------------------------------------------
 
     def on_deliver(self, event: Deliver) -> None:
-        """Hand a delivery to the consumer's callback."""
-        callback = self.callbacks.get(event.consumer_tag)
-        if callback is not None:
+        """Hand a delivery to the consumer's callback, or give it back (amqp/channel.py, ``_on_basic_deliver``)."""
+        try:
+            callback: Any = self.callbacks[event.consumer_tag]
+        except KeyError:
+            self.basic_reject(event.delivery_tag, requeue=True)
+        else:
             callback(self._incoming(event, {"consumer_tag": event.consumer_tag}))
 
     def on_cancelled(self, consumer_tag: str) -> None:
@@ -252,7 +229,7 @@ class SimulatedChannel(Declaring, base.StdChannel):
         callbacks = self.events["basic_return"]
         if not callbacks:
             raise error
-        message = self._returned(event)
+        message = self._received(event.message)
         for callback in list(callbacks):
             callback(error, event.exchange, event.routing_key, message)
 
@@ -263,28 +240,28 @@ class SimulatedChannel(Declaring, base.StdChannel):
         for callback in list(self.events["basic_ack" if event.taken else "basic_nack"]):
             callback(event.number, False)
 
-    @staticmethod
-    def _returned(event: Return) -> Outgoing:
-        properties = dict(event.message.properties)
-        headers: Any = properties.get("application_headers") or {}
-        properties["application_headers"] = copy_table(headers)
-        body = decode_body(event.message.body, properties.get("content_encoding"))
-        return Outgoing(body, properties)
-
-    def _incoming(self, event: Deliver | Got, more: dict[str, Any]) -> _Incoming:
-        message = event.message
-        properties = dict(message.properties)
-        headers: Any = properties["application_headers"]
-        properties["application_headers"] = copy_table(headers)
-        delivery_info = {
-            **more,
+    def _incoming(self, event: Deliver | Got, consumer: dict[str, Any]) -> amqp.Message:
+        message = self._received(event.message)
+        message.channel = self
+        message.delivery_info = {
+            **consumer,
             "delivery_tag": event.delivery_tag,
             "redelivered": event.redelivered,
-            "exchange": message.exchange,
-            "routing_key": message.routing_key,
+            "exchange": event.message.exchange,
+            "routing_key": event.message.routing_key,
         }
-        body = decode_body(message.body, properties.get("content_encoding"))
-        return _Incoming(body, properties, delivery_info, event.delivery_number)
+        message.delivery_number = event.delivery_number
+        return message
+
+    @staticmethod
+    def _received(sent: ServerMessage) -> amqp.Message:
+        properties = dict(sent.properties)
+        headers: Any = properties.get("application_headers")
+        if headers is not None:
+            properties["application_headers"] = copy_table(headers)
+        message = amqp.Message(decode_body(sent.body, properties.get("content_encoding")))
+        message.properties = properties
+        return message
 
     # -- end ----------------------------------------------------------------------------------
 

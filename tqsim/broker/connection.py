@@ -15,8 +15,9 @@ from amqp.exceptions import ChannelError as AmqpChannelError
 from amqp.exceptions import ConnectionError as AmqpConnectionError
 from amqp.exceptions import ConnectionForced, RecoverableConnectionError, error_for_code
 
+from tqsim.broker.answers import Answer, DirectChannel
 from tqsim.broker.channel import SimulatedChannel
-from tqsim.broker.distance import Answer, Distance, RemoteChannel
+from tqsim.broker.distance import Distance, RemoteChannel
 from tqsim.broker.heartbeats import Heartbeats
 from tqsim.broker.links import Cable, Links, SocketOptions, amqp_client, rabbitmq_server
 from tqsim.broker.rabbitmq.channels import Channel as ServerChannel
@@ -56,7 +57,7 @@ _CAPABILITIES: Final = {
     "consumer_priorities": True,
     "authentication_failure_close": True,
     "per_consumer_qos": True,
-    "direct_reply_to": True,
+    # RabbitMQ also has direct_reply_to here, which is not simulated.
 }
 
 
@@ -84,6 +85,7 @@ class SimulatedConnection:
         links: Links,
         vhost: str,
         *,
+        user: str = "guest",
         connect_timeout: float | None = None,
         socket_settings: Mapping[int, int] | None = None,
         heartbeat: float = 0,
@@ -111,14 +113,14 @@ class SimulatedConnection:
             "version": server.settings.full_version,
             "capabilities": _CAPABILITIES,
         }
-        self._peer = self._open(server, vhost, connect_timeout)
+        self._peer = self._open(server, vhost, user, connect_timeout)
         self._inbox: Any = self._peer.outbox
         self.transport: _FrameTransport | None = _FrameTransport(self._wire)
         self.process.on_death.append(self._hang_up)
         self._heartbeats = Heartbeats(kernel.loop, self.process, self._peer, self.heartbeat, self._beat, self._give_up)
         links.join(self)
 
-    def _open(self, server: Server, vhost: str, connect_timeout: float | None) -> ServerConnection:
+    def _open(self, server: Server, vhost: str, user: str, connect_timeout: float | None) -> ServerConnection:
         timeout_us = None if connect_timeout is None else round(connect_timeout * MICROSECONDS_PER_SECOND)
         with self._kernel.wires.opening(self._wire, self.process):
             self._links.travel(self.process, _TRIPS_TO_CONNECT, timeout_us)
@@ -126,7 +128,11 @@ class SimulatedConnection:
                 self._links.travel(self.process, _TRIPS_TO_OPEN, timeout_us)
             try:
                 return server.connect(
-                    name=self.process.name, vhost=vhost, notify=self._wire.notify, heartbeat_s=self.heartbeat
+                    name=self.process.name,
+                    vhost=vhost,
+                    user=user,
+                    notify=self._wire.notify,
+                    heartbeat_s=self.heartbeat,
                 )
             except Refused:
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused") from None
@@ -152,7 +158,7 @@ class SimulatedConnection:
         if channel_id is not None and channel_id in self.channels:
             return self.channels[channel_id]
         try:
-            channel = SimulatedChannel(self, *self._open_channel(channel_id))
+            channel = SimulatedChannel(self, *self._ask(lambda: self._open_channel(channel_id)))
         except Refusal as refusal:
             raise self.refused(None, refusal) from None
         self.channels[channel.channel_id] = channel
@@ -174,6 +180,27 @@ class SimulatedConnection:
                 self._require_sound()
                 raise TimeoutError("timed out")
         self._dispatch(self._inbox.popleft())
+
+    def _ask(self, request: Callable[[], Any]) -> Any:
+        """Let the server act, and return its answer; act first on what had come before, as py-amqp does meanwhile.
+
+        That is what it reads while it waits for a method (amqp/abstract_channel.py, ``wait``).  Over a distance
+        the request itself waits.
+        """
+        came = len(self._inbox)
+        if self._distance is not None or not came:
+            return request()
+        answer = Answer()
+        answer.take_from(request)
+        # What the server sends because of the request comes after the answer, as consume-ok before deliveries.
+        self._inbox.insert(came, answer)
+        try:
+            while not answer.is_there:
+                self.drain_events()
+        finally:
+            if not answer.is_there and answer in self._inbox:
+                self._inbox.remove(answer)  # py-amqp lets go of an answer that nobody waits for
+        return answer.result()
 
     def note_use(self) -> None:
         """A fiber that talks to the broker does not wait busily."""
@@ -325,7 +352,7 @@ class SimulatedConnection:
         distance = self._distance
         if distance is None:
             channel = self._peer.channel(number)
-            return channel, channel
+            return channel, DirectChannel(channel, self._ask)
         channel = distance.ask(lambda: self._peer.channel(number))
         return channel, RemoteChannel(channel, distance)
 

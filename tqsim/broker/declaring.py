@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import RecoverableConnectionError
 from amqp.protocol import queue_declare_ok_t
 
-from tqsim.broker.distance import WITHOUT_ANSWER
+from tqsim.broker.answers import WITHOUT_ANSWER
+from tqsim.broker.content import carried, carried_name
 from tqsim.broker.rabbitmq.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -57,18 +58,18 @@ class Declaring:
         auto_delete: bool = True,
         nowait: bool = False,
         arguments: Mapping[str, Any] | None = None,
-        internal: bool = False,
     ) -> None:
         """Declare an exchange."""
+        exchange, kind, table = carried("ssF", exchange, type, arguments)
         self.line.exchange_declare(
-            exchange, type, passive=passive, durable=durable, auto_delete=auto_delete,
-            internal=internal, arguments=dict(arguments or {}),
-        )  # fmt: skip
+            exchange, kind, passive=passive, durable=durable, auto_delete=auto_delete, arguments=table
+        )
 
     @request
-    def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False) -> None:
+    def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False) -> tuple[()]:
         """Delete an exchange."""
-        self.line.exchange_delete(exchange, if_unused=if_unused)
+        self.line.exchange_delete(carried_name(exchange), if_unused=if_unused)
+        return ()
 
     @request
     def exchange_bind(
@@ -78,9 +79,11 @@ class Declaring:
         routing_key: str = "",
         nowait: bool = False,
         arguments: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> tuple[()]:
         """Bind an exchange to another one."""
-        self.line.exchange_bind(destination, source, routing_key, arguments=dict(arguments or {}))
+        destination, source, routing_key, table = carried("sssF", destination, source, routing_key, arguments)
+        self.line.exchange_bind(destination, source, routing_key, arguments=table)
+        return ()
 
     @request
     def exchange_unbind(
@@ -90,9 +93,11 @@ class Declaring:
         routing_key: str = "",
         nowait: bool = False,
         arguments: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> tuple[()]:
         """Undo a binding between exchanges."""
-        self.line.exchange_unbind(destination, source, routing_key, arguments=dict(arguments or {}))
+        destination, source, routing_key, table = carried("sssF", destination, source, routing_key, arguments)
+        self.line.exchange_unbind(destination, source, routing_key, arguments=table)
+        return ()
 
     @request
     def queue_declare(
@@ -106,9 +111,9 @@ class Declaring:
         arguments: Mapping[str, Any] | None = None,
     ) -> queue_declare_ok_t:
         """Declare a queue; return its name, and how many messages and consumers it has."""
+        queue, table = carried("sF", queue, arguments)
         answer = self.line.queue_declare(
-            queue, passive=passive, durable=durable, exclusive=exclusive, auto_delete=auto_delete,
-            arguments=dict(arguments or {}),
+            queue, passive=passive, durable=durable, exclusive=exclusive, auto_delete=auto_delete, arguments=table,
         )  # fmt: skip
         return queue_declare_ok_t(answer.queue, answer.message_count, answer.consumer_count)
 
@@ -120,9 +125,11 @@ class Declaring:
         routing_key: str = "",
         nowait: bool = False,
         arguments: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> tuple[()]:
         """Bind a queue to an exchange."""
-        self.line.queue_bind(queue, exchange, routing_key, arguments=dict(arguments or {}))
+        queue, exchange, routing_key, table = carried("sssF", queue, exchange, routing_key, arguments)
+        self.line.queue_bind(queue, exchange, routing_key, arguments=table)
+        return ()
 
     @request
     def queue_unbind(
@@ -132,20 +139,22 @@ class Declaring:
         routing_key: str = "",
         nowait: bool = False,
         arguments: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> tuple[()]:
         """Undo a binding."""
-        self.line.queue_unbind(queue, exchange, routing_key, arguments=dict(arguments or {}))
+        queue, exchange, routing_key, table = carried("sssF", queue, exchange, routing_key, arguments)
+        self.line.queue_unbind(queue, exchange, routing_key, arguments=table)
+        return ()
 
     @request
     def queue_delete(
         self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False
     ) -> int:
         """Delete a queue and return how many messages went with it."""
-        count: int = self.line.queue_delete(queue, if_unused=if_unused, if_empty=if_empty)
+        count: int = self.line.queue_delete(carried_name(queue), if_unused=if_unused, if_empty=if_empty)
         return count
 
     @request
     def queue_purge(self, queue: str = "", nowait: bool = False) -> int:
         """Drop the ready messages of a queue and return how many there were."""
-        count: int = self.line.queue_purge(queue)
+        count: int = self.line.queue_purge(carried_name(queue))
         return count

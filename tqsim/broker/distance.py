@@ -10,42 +10,14 @@ import errno
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
+from tqsim.broker.answers import PUBLISHING, WITHOUT_ANSWER, Answer
 from tqsim.broker.links import Cable
 from tqsim.broker.rabbitmq.connections import Connection as ServerConnection
 from tqsim.broker.rabbitmq.events import Event
-from tqsim.broker.rabbitmq.refusals import Refusal, Refused
 
-__all__ = ["WITHOUT_ANSWER", "Answer", "Distance", "RemoteChannel"]
-
-#: The requests of a channel that the server does not answer.
-WITHOUT_ANSWER: Final = ("basic_publish", "basic_ack", "basic_reject")
-_PUBLISH: Final = "basic_publish"
-
-
-class Answer:
-    """What the server says to one request; an event among others."""
-
-    __slots__ = ("_error", "_value", "is_there")
-
-    def __init__(self) -> None:
-        self.is_there = False
-        self._value: Any = None
-        self._error: Exception | None = None
-
-    def take_from(self, request: Callable[[], Any]) -> None:
-        """Let the server act, and keep what comes of it."""
-        try:
-            self._value = request()
-        except (Refusal, Refused) as error:
-            self._error = error
-
-    def result(self) -> Any:
-        """Return the value, or raise the refusal."""
-        if self._error is not None:
-            raise self._error
-        return self._value
+__all__ = ["Distance", "RemoteChannel"]
 
 
 class Distance:
@@ -158,6 +130,6 @@ class RemoteChannel:
         request = getattr(self._channel, name)
         distance = self._distance
         if name in WITHOUT_ANSWER:
-            is_work = name == _PUBLISH
+            is_work = name in PUBLISHING
             return lambda *args, **kwargs: distance.tell(partial(request, *args, **kwargs), is_work=is_work)
         return lambda *args, **kwargs: distance.ask(partial(request, *args, **kwargs))

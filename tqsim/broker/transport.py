@@ -51,6 +51,7 @@ def transport_class(kernel: Kernel, server: Server, links: Links) -> type:
                 server,
                 links,
                 client.virtual_host or _DEFAULT_VHOST,
+                user=client.userid,
                 connect_timeout=client.connect_timeout,
                 socket_settings=options.get("socket_settings"),
                 heartbeat=options.get("heartbeat", client.heartbeat) or 0,

@@ -9,6 +9,7 @@ compared.  The meaning of the arguments is elsewhere; most are only remembered s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Final, TypeAlias
 
@@ -153,10 +154,15 @@ def check_quorum_properties(place: str, *, durable: bool, exclusive: bool, auto_
             raise _failed(f"invalid property '{name}' for {place}")
 
 
-def check_consumer_arguments(queue: str, vhost: str, arguments: Table) -> None:
-    """Raise the 406 :class:`Refusal` for an ``x-priority`` of a consumer that is no whole number."""
+def check_consumer_arguments(place: str, kind: str, arguments: Table) -> None:
+    """Raise the 406 :class:`Refusal` for an ``x-priority`` that is no whole number, or an offset into a stream.
+
+    ``place`` is for example ``"queue 'q' in vhost '/'"``, and ``kind`` the type of that queue.
+    """
     if "x-priority" in arguments:
-        _whole("x-priority", arguments["x-priority"], f"for queue '{queue}' in vhost '{vhost}'")
+        _whole("x-priority", arguments["x-priority"], f"for {place}")
+    if "x-stream-offset" in arguments:
+        raise _failed(f"invalid arg 'x-stream-offset' for {place} of queue type rabbit_{kind}_queue")
 
 
 def assert_equivalent(place: str, current: Table, given: Table, names: Sequence[str]) -> None:
@@ -254,6 +260,8 @@ def type_name(value: object) -> str:
         return "table"
     if isinstance(value, (list, tuple)):
         return "array"
+    if isinstance(value, datetime):
+        return "timestamp"
     return "longstr"
 
 

@@ -17,11 +17,12 @@ from tqsim.broker.rabbitmq.consumers import Consumer
 from tqsim.broker.rabbitmq.events import ChannelClosed, Deliver, Got
 from tqsim.broker.rabbitmq.messages import Message, Queued
 from tqsim.broker.rabbitmq.methods import Method
-from tqsim.broker.rabbitmq.publishing import Publishing
+from tqsim.broker.rabbitmq.publishing import FAST_REPLY, Publishing
 from tqsim.broker.rabbitmq.refusals import Refusal, refuse
 from tqsim.broker.rabbitmq.requests import answered
 from tqsim.broker.rabbitmq.topology import Table
 from tqsim.broker.rabbitmq.window import Window
+from tqsim.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from tqsim.broker.rabbitmq.connections import Connection
@@ -78,10 +79,13 @@ class Channel(Publishing):
         consumer, here or there), 530 (tag in use on this channel; closes the connection).
         """
         name = self.named_queue(queue)
+        if name == FAST_REPLY:
+            raise _no_fast_reply(no_ack)
         if consumer_tag in self.consumers:
             raise refuse(refusals.NOT_ALLOWED, f"attempt to reuse consumer tag '{consumer_tag}'")
         found = self.virtual_host.find_queue(name, self.connection)
-        check_consumer_arguments(name, self.virtual_host.name, arguments or {})
+        kind = str(found.arguments.get("x-queue-type", "classic"))
+        check_consumer_arguments(found.place, kind, arguments or {})
         if not found.admits_consumer(exclusive):
             raise refusals.exclusive_use(name, self.virtual_host.name)
         if self.window.limit and not found.knows_global_qos:
@@ -191,9 +195,19 @@ class Channel(Publishing):
     @answered(methods.BASIC_RECOVER)
     def basic_recover(self, requeue: bool = True) -> None:
         """Requeue everything unacknowledged on this channel.  Refused: 540 without ``requeue``."""
-        if not requeue:
-            raise refuse(refusals.NOT_IMPLEMENTED, "requeue=false")
-        self.window.settle(self.window.take_all(), requeue=True, moment="message.rejected")
+        self._recover(requeue)
+
+    def basic_recover_unheard(self, requeue: bool) -> None:
+        """Recover for a client that does not wait for the answer, so that a refusal is an event."""
+        if not self.is_open:
+            return
+        if self.is_held:
+            self.connection.hold(lambda: self.basic_recover_unheard(requeue))
+            return
+        try:
+            self._recover(requeue)
+        except Refusal as refusal:
+            self.fail(refusal, tell=True)
 
     # --- the consumer timeout --------------------------------------------------------------------
 
@@ -267,6 +281,11 @@ class Channel(Publishing):
 
     # --- inside ----------------------------------------------------------------------------------
 
+    def _recover(self, requeue: bool) -> None:
+        if not requeue:
+            raise refuse(refusals.NOT_IMPLEMENTED, "requeue=false", methods.BASIC_RECOVER)
+        self.window.settle(self.window.take_all(), requeue=True, moment="message.rejected")
+
     def _settle(self, tag: int, multiple: bool, moment: str, requeue: bool, method: Method) -> None:
         if not self.is_open:
             return
@@ -279,3 +298,12 @@ class Channel(Publishing):
             self.fail(refusal, tell=True)
             return
         self.window.settle(taken, requeue=requeue, moment=moment)
+
+
+def _no_fast_reply(no_ack: bool) -> Exception:
+    if not no_ack:
+        return refuse(refusals.PRECONDITION_FAILED, "reply consumer cannot acknowledge")
+    return UnsupportedError(
+        f"Direct reply-to (consuming from {FAST_REPLY!r}) is not simulated; have replies sent to a queue of the "
+        "client's own: queue_declare(exclusive=True), and its name as reply_to."
+    )

@@ -53,6 +53,7 @@ class Connection:
         "name",
         "notify",
         "outbox",
+        "user",
         "virtual_host",
     )
 
@@ -61,6 +62,7 @@ class Connection:
         context: Context,
         name: str,
         virtual_host: VirtualHost,
+        user: str,
         notify: Callable[[], None],
         consumer_cancel_notify: bool,
         heartbeat_s: float,
@@ -69,6 +71,7 @@ class Connection:
         self.context = context
         self.name = name
         self.virtual_host = virtual_host
+        self.user = user
         self.consumer_cancel_notify = consumer_cancel_notify
         self.is_open = True
         self.outbox: deque[Event] = deque()

@@ -31,6 +31,8 @@ __all__ = [
     "QUEUE_DELETE",
     "QUEUE_PURGE",
     "QUEUE_UNBIND",
+    "TX_COMMIT",
+    "TX_ROLLBACK",
     "TX_SELECT",
     "Method",
 ]
@@ -59,3 +61,5 @@ BASIC_RECOVER: Final[Method] = (60, 110)
 BASIC_NACK: Final[Method] = (60, 120)
 CONFIRM_SELECT: Final[Method] = (85, 10)
 TX_SELECT: Final[Method] = (90, 10)
+TX_COMMIT: Final[Method] = (90, 20)
+TX_ROLLBACK: Final[Method] = (90, 30)

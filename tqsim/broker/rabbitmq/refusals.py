@@ -35,6 +35,7 @@ __all__ = [
     "no_queue",
     "refuse",
     "reply_text",
+    "unreadable",
 ]
 
 Scope = Literal["channel", "connection"]
@@ -111,6 +112,11 @@ def reply_text(code: int, explanation: str) -> str:
     if len(encoded) <= _TEXT_BYTES_MAX:
         return text
     return encoded[: _TEXT_BYTES_MAX - 3].decode(errors="surrogateescape") + "..."
+
+
+def unreadable() -> Refusal:
+    """Return the 541 for what the server fails to take apart, which names neither method nor reason."""
+    return Refusal(INTERNAL_ERROR, "INTERNAL_ERROR")
 
 
 def no_queue(name: str, vhost: str) -> Refusal:

@@ -99,7 +99,10 @@ class VirtualHost:
     ) -> Exchange:
         """Create an exchange, or return the one that exists if it is the same."""
         if kind not in TYPES:
-            raise refuse(COMMAND_INVALID, f"unknown exchange type '{kind}'")
+            # "invalid" is a word that the server's Erlang node happens to know, such as the empty one, "queue" or
+            # "foo" (measured); which others those are is nothing that a simulation could know.
+            adjective = "unknown" if kind else "invalid"
+            raise refuse(COMMAND_INVALID, f"{adjective} exchange type '{kind}'")
         if not name:
             raise default_exchange()
         found = self.exchanges.get(name)
@@ -159,6 +162,8 @@ class VirtualHost:
         """Create a queue, or return the one that exists if it is the same; "" is named here."""
         # An exclusive queue is never durable (``queue.declare`` in rabbit_channel.erl; measured on 3.10).
         durable = durable and not exclusive
+        if name.startswith(_RESERVED):  # also one that exists, because the server has named it (measured on 3.10)
+            raise refuse(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
         found = self.queues.get(name) if name else None
         if found is not None:
             # Measured on 3.10: the exclusive flag is compared first, and differently.
@@ -171,8 +176,6 @@ class VirtualHost:
             return found
         if not durable and not exclusive and self._context.settings.denies_deprecated:
             raise refuse(INTERNAL_ERROR, _TRANSIENT)
-        if name.startswith(_RESERVED):
-            raise refuse(ACCESS_REFUSED, f"queue name '{name}' contains reserved prefix 'amq.*'")
         is_quorum = arguments.get("x-queue-type") == "quorum"
         if is_quorum and not name:
             raise refuse(PRECONDITION_FAILED, "Cannot declare a server-named queue for type rabbit_quorum_queue")
