@@ -48,17 +48,6 @@ _TRIPS_TO_CONNECT: Final = 1
 _TRIPS_TO_OPEN: Final = 3
 _MISSED: Final = "Too many heartbeats missed"
 _BLOCKED: Final = "connection blocked, see broker logs"
-_CAPABILITIES: Final = {
-    "publisher_confirms": True,
-    "exchange_exchange_bindings": True,
-    "basic.nack": True,
-    "consumer_cancel_notify": True,
-    "connection.blocked": True,
-    "consumer_priorities": True,
-    "authentication_failure_close": True,
-    "per_consumer_qos": True,
-    # RabbitMQ also has direct_reply_to here, which is not simulated.
-}
 
 
 class _FrameTransport:
@@ -108,11 +97,7 @@ class SimulatedConnection:
         self.confirm_publish = confirm_publish
         self.on_blocked = on_blocked
         self.on_unblocked = on_unblocked
-        self.server_properties = {
-            "product": "RabbitMQ",
-            "version": server.settings.full_version,
-            "capabilities": _CAPABILITIES,
-        }
+        self.server_properties = server.settings.told()
         self._peer = self._open(server, vhost, user, connect_timeout)
         self._inbox: Any = self._peer.outbox
         self.transport: _FrameTransport | None = _FrameTransport(self._wire)

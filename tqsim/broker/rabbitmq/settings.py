@@ -14,6 +14,17 @@ from tqsim.errors import UsageError
 __all__ = ["VERSIONS", "Settings"]
 
 VERSIONS: Final = ("3.10", "3.12", "3.13", "4.0", "4.1", "4.3")
+#: RabbitMQ also has direct_reply_to here, which is not simulated.
+_CAPABILITIES: Final = (
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +48,10 @@ class Settings:
     def full_version(self) -> str:
         """What the server tells clients: with a patch level, 3.10.8 being the one that was measured."""
         return "3.10.8" if self.version == "3.10" else f"{self.version}.0"
+
+    def told(self) -> dict[str, object]:
+        """Return what the server says of itself to a client, without what no client reads."""
+        return {"product": "RabbitMQ", "version": self.full_version, "capabilities": dict.fromkeys(_CAPABILITIES, True)}
 
     @property
     def denies_deprecated(self) -> bool:
