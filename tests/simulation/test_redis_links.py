@@ -243,7 +243,7 @@ def test_connections_that_were_ended_are_forgotten(kind: str, fault: Any) -> Non
         client = redis.Redis()
         for number in range(6):
             client.set("a", number)
-            time.sleep(1)
+            time.sleep(1)  # virtual
 
     with tqsim.Simulation(app) as sim:
         client = sim.client(plain if kind == "plain" else lambda: asyncio.run(talk()), "talker")
