@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conformance.program_chances import Chances
 
-__all__ = ["as_python", "assert_same", "compare_each", "difference", "for_each_program"]
+__all__ = ["as_python", "assert_same", "check_each", "difference", "for_each_program"]
 
 #: Hypothesis follows a program with up to five that hardly differ, except among the first ten of a search
 #: (hypothesis/internal/conjecture/engine.py, ``generate_mutations_from``): so searches are that short, and many.
@@ -69,7 +69,7 @@ def _search(
     search()
 
 
-def compare_each(
+def check_each(
     programs: st.SearchStrategy[Any], count: int, compare: Callable[[Any], str | None], node: pytest.Item
 ) -> None:
     """Let ``compare`` say how each of ``count`` programs differs; none may each time, and few by chance.

@@ -26,7 +26,7 @@ from tests.conformance.redis_command_programs import (
 from tests.conformance.redis_command_runner import run_command_program
 from tests.conformance.redis_command_strategies import command_programs
 from tests.conformance.redis_program_arms import RealArm, SimulatedArm
-from tests.conformance.redis_program_search import assert_same, compare_each, difference, for_each_program
+from tests.conformance.redis_program_search import assert_same, check_each, difference, for_each_program
 from tests.conformance.redis_server_arm import RealRedis
 from tqsim.broker.redis.commands import RedisCommands
 
@@ -52,7 +52,7 @@ def compare(program: CommandProgram, server: RealRedis) -> str | None:
 @pytest.mark.timeout(3_600)
 def test_generated_programs_get_the_same_replies_on_both(real_redis: RealRedis, request: pytest.FixtureRequest) -> None:
     count = request.config.getoption("--broker-programs") // 2
-    compare_each(command_programs(), count, lambda program: compare(program, real_redis), request.node)
+    check_each(command_programs(), count, lambda program: compare(program, real_redis), request.node)
 
 
 #: Found by the generator, or what it should find.

@@ -14,7 +14,7 @@ import pytest
 from tests.conformance import redis_programs
 from tests.conformance.redis_program_arms import RealArm, SimulatedArm
 from tests.conformance.redis_program_runner import run_kombu_program
-from tests.conformance.redis_program_search import as_python, assert_same, compare_each, difference, for_each_program
+from tests.conformance.redis_program_search import as_python, assert_same, check_each, difference, for_each_program
 from tests.conformance.redis_program_strategies import kombu_programs, peaceful_kombu_programs
 from tests.conformance.redis_programs import (
     Ack,
@@ -73,7 +73,7 @@ def compare(program: KombuProgram, server: RealRedis) -> str | None:
 @pytest.mark.timeout(3_600)
 def test_generated_programs_show_the_same_on_both(real_redis: RealRedis, request: pytest.FixtureRequest) -> None:
     count = request.config.getoption("--broker-programs")
-    compare_each(kombu_programs(), count, lambda program: compare(program, real_redis), request.node)
+    check_each(kombu_programs(), count, lambda program: compare(program, real_redis), request.node)
 
 
 #: Found by the generator, or what it should find.
