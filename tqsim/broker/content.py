@@ -22,6 +22,7 @@ _HEADERS: Final = "application_headers"
 _SHORT_TEXT_MAX: Final = 255
 _OCTET_MAX: Final = 255
 _INTEGER_MAX: Final = 2**63 - 1
+_PLAIN: Final = (str, type(None), bool)
 _PROPERTIES: Final = tuple(amqp.Message.PROPERTIES)
 
 
@@ -100,12 +101,12 @@ def _copy_of_plain(value: Any) -> Any:
     """Return a copy of a table or an array that comes out as it went in, or None if that is not sure."""
     kind = type(value)
     if kind is dict:
-        return _copy_of_plain_table(value)
+        return _copy_of_plain_table(value) if value else {}
     if kind is not list:
         return None
     result = value[:]
     for place, item in enumerate(value):
-        if item is not None and not _is_plain(item):
+        if type(item) not in _PLAIN and not _is_plain_number(item):
             copy = result[place] = _copy_of_plain(item)
             if copy is None:
                 return None
@@ -123,19 +124,17 @@ def _copy_of_plain_table(table: dict[Any, Any]) -> dict[Any, Any] | None:
         return None
     result = table.copy()
     for key, value in table.items():
-        kind = type(value)
-        if kind is not str and value is not None and kind is not bool and not _is_plain(value):
+        if type(value) not in _PLAIN and not _is_plain_number(value):
             copy = result[key] = _copy_of_plain(value)
             if copy is None:
                 return None
     return result
 
 
-def _is_plain(value: Any) -> bool:
-    kind = type(value)
-    if kind is int:
+def _is_plain_number(value: Any) -> bool:
+    if type(value) is int:
         return bool(-_INTEGER_MAX <= value <= _INTEGER_MAX)
-    return kind in (str, bool) or (kind is float and math.isfinite(value))
+    return type(value) is float and math.isfinite(value)
 
 
 def _is_readable(value: Any) -> bool:
