@@ -2,7 +2,7 @@
 
 The main name is :data:`NATIVES`: by name and number of arguments, functions of a database and the arguments.
 They do what fakeredis's own commands do, without what these need for options and several members;
-``tests/conformance/redis_natives.py`` holds them to both fakeredis and a real server.
+``tests/conformance/test_redis_traces.py`` and ``test_redis_commands.py`` hold them to a real server.
 """
 
 from __future__ import annotations
