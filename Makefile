@@ -5,7 +5,7 @@
 #   make check   style, types and contract (of imports); each is a target of its own
 #   make fix     let ruff mend what it can
 #   make bench   the benchmark, as ratios from one run; fails when a target is missed
-#   make conformance        every body on the simulation and on real servers, and 1330 generated programs
+#   make conformance        every body on the simulation and on real servers, and 1355 generated programs
 #   make conformance-quick  the fast part of it and some programs, three minutes at most
 #   make clean   remove everything that the above made
 #
